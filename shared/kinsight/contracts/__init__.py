@@ -1,0 +1,1 @@
+"""What travels between services and to callers: wire models, and nothing that does work."""
