@@ -10,7 +10,8 @@ the indexer reaches the caller of the gateway unchanged.
      ├── NotFound 404 ── LibraryNotFound, ModelNotFound, JobNotFound, ImageNotFound, ClassNotFound
      ├── Conflict 409 ── LibraryExists, NoModel, ModelNotLive, ModelInUse, JobFinished
      ├── Unprocessable 422 ── TooFewClasses, TooFewImages, UnknownNetwork, UnfitWeights
-     └── Unavailable 503 ── Overloaded
+     ├── Unavailable 503 ── Overloaded
+     └── StartFailed 500 ── AlreadyRunning (of the embedded run; no request meets them)
 """
 
 from __future__ import annotations
@@ -29,6 +30,28 @@ class KinsightError(Exception):
         self.detail = detail or type(self).__doc__ or self.title
         self.extensions = extensions
         super().__init__(self.detail)
+
+    def problem(self) -> dict[str, Any]:
+        """The error as an RFC 9457 problem object; extensions stand beside the standard members."""
+        return {
+            **self.extensions,
+            "type": f"urn:kinsight:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+
+    @staticmethod
+    def from_problem(problem: dict[str, Any]) -> KinsightError:
+        """The error that a problem object of another service stands for."""
+        extensions = {
+            key: value
+            for key, value in problem.items()
+            if key not in ("type", "title", "status", "code", "detail")
+        }
+        cls = BY_CODE.get(problem.get("code", ""), KinsightError)
+        return cls(problem.get("detail"), **extensions)
 
 
 class BadRequest(KinsightError):
@@ -256,6 +279,13 @@ class UnknownNetwork(Unprocessable):
     title = "Unknown network"
 
 
+class InvalidRequest(Unprocessable):
+    """A parameter or field of the request is missing, unknown or out of range."""
+
+    code = "invalid-request"
+    title = "Invalid request"
+
+
 class UnknownRecipe(Unprocessable):
     """There is no training recipe of this name."""
 
@@ -297,6 +327,20 @@ class Overloaded(Unavailable):
 
     code = "overloaded"
     title = "Too busy"
+
+
+class StartFailed(KinsightError):
+    """Kinsight could not be started."""
+
+    code = "start-failed"
+    title = "Could not start"
+
+
+class AlreadyRunning(StartFailed):
+    """Another Kinsight is running on this data folder."""
+
+    code = "already-running"
+    title = "Already running"
 
 
 def _subclasses(cls: type[KinsightError]) -> list[type[KinsightError]]:

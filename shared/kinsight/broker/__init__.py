@@ -1,0 +1,27 @@
+"""Brokers (★): one file per broker, chosen by the scheme of KINSIGHT_BROKER_URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from kinsight.broker.base import Broker
+from kinsight.broker.postgres import PostgresBroker
+from kinsight.database import Pool
+from kinsight.errors import BadRequest
+
+__all__ = ["BROKERS", "Broker", "PostgresBroker", "open_broker"]
+
+BROKERS: dict[str, Callable[[str, Pool], Broker]] = {
+    "postgresql": lambda _url, pool: PostgresBroker(pool),
+}
+
+
+def open_broker(url: str | None, pool: Pool) -> Broker:
+    """The broker a URL names; None means the database that `pool` is connected to."""
+    scheme = urlsplit(url).scheme if url else "postgresql"
+    if scheme not in BROKERS:
+        raise BadRequest(
+            f"KINSIGHT_BROKER_URL starts with {scheme!r}; known: {', '.join(BROKERS)}."
+        )
+    return BROKERS[scheme](url or "", pool)

@@ -1,0 +1,27 @@
+"""The broker port: it wakes workers up, and nothing else.
+
+A job's row in Postgres is the truth. A message only says "there may be work of this kind", so one
+that comes twice, late, out of order or never changes nothing: workers also look on their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from kinsight.contracts.jobs import JobKind
+from kinsight.database import Connection
+
+
+class Broker(Protocol):
+    async def announce(self, connection: Connection, job_id: str, kind: JobKind) -> None:
+        """Called inside the transaction that makes the job claimable: no row, no message."""
+        ...
+
+    async def wait(self, kinds: Collection[JobKind], seconds: float) -> bool:
+        """Returns True as soon as work of these kinds is announced, False after `seconds`."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
