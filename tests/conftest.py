@@ -51,6 +51,7 @@ async def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 @pytest.fixture(scope="session")
 async def _template(postgres_url: str) -> str:
+    from kinsight.database import open_pool
     from kinsight.database.migrate import migrate
 
     connection = await asyncpg.connect(postgres_url)
@@ -58,7 +59,11 @@ async def _template(postgres_url: str) -> str:
         await connection.execute(f'CREATE DATABASE "{TEMPLATE}"')
     finally:
         await connection.close()
-    await migrate(_with_database(postgres_url, TEMPLATE))
+    pool = await open_pool(_with_database(postgres_url, TEMPLATE), size=1)
+    try:
+        await migrate(pool)
+    finally:
+        await pool.close()
     return TEMPLATE
 
 

@@ -84,42 +84,45 @@ def _hold(effective: int, permitted: int, inheritable: int) -> None:
     _system_call("capset", ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), sets)
 
 
-def obstacle(paths: Sequence[str], *, any_execute_bit: bool = False) -> str | None:
-    """The first of these paths that this process cannot reach, None when it reaches all.
+def obstacle(program: str, paths: Sequence[str], *, override: bool = False) -> str | None:
+    """What of the program and these paths this process cannot reach, None when it reaches all.
 
-    Real system calls, not access(2), which disregards the capabilities of ordinary users.
+    `override` says that any execute bit is good enough (CAP_DAC_OVERRIDE). Real system calls are
+    tried, not access(2), which disregards the capabilities of ordinary users.
     """
+    try:
+        if not os.stat(program).st_mode & (0o111 if override else 0o001):  # noqa: PTH116
+            return program
+    except OSError:
+        return program
     for path in paths:
         try:
             if os.path.isdir(path):  # noqa: PTH112 (importing pathlib would double the start)
                 os.listdir(path)  # noqa: PTH208
             else:
                 os.close(os.open(path, os.O_RDONLY))
-                mode = os.stat(path).st_mode  # noqa: PTH116
-                if not mode & (0o111 if any_execute_bit else 0o001):
-                    return path
         except OSError:
             return path
     return None
 
 
-def _become(uid: int, gid: int, reach: Sequence[str]) -> None:
+def _become(uid: int, gid: int, program: str, reach: Sequence[str]) -> None:
     os.setgroups([gid])
     os.setgid(gid)
     if sys.platform != "linux":
         os.setuid(uid)
-        _require(obstacle(reach))
+        _require(obstacle(program, reach))
         return
     _prctl(PR_SET_KEEPCAPS, 1)
     os.setuid(uid)
     held = _permitted() & (1 << CAP_DAC_READ_SEARCH | 1 << CAP_DAC_OVERRIDE)
     _hold(0, held, 0)
-    blocked = obstacle(reach)
+    blocked = obstacle(program, reach)
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
         if blocked is None or not held & 1 << capability:
             continue
         _hold(1 << capability, held, 0)
-        if obstacle(reach, any_execute_bit=capability == CAP_DAC_OVERRIDE) is not None:
+        if obstacle(program, reach, override=capability == CAP_DAC_OVERRIDE) is not None:
             continue
         with contextlib.suppress(OSError):  # a container may forbid ambient capabilities
             # The permitted set stays as it will be after exec: were it to grow there, the kernel
@@ -150,7 +153,8 @@ def main() -> NoReturn:
     program = sys.argv[2:]
     try:
         if specification["user"] is not None:
-            _become(*specification["user"], specification["reach"])
+            uid, gid = specification["user"]
+            _become(uid, gid, program[0], specification["reach"])
         if specification["death_signal"] is not None and sys.platform == "linux":
             _prctl(PR_SET_PDEATHSIG, specification["death_signal"])
             if os.getppid() != specification["parent"]:

@@ -1,0 +1,21 @@
+"""Waiting for child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import subprocess
+import time
+
+
+async def ended(process: subprocess.Popen[bytes], seconds: float = math.inf) -> int | None:
+    """The exit status, or None when it still runs after these seconds.
+
+    Polled, so that it works on every event loop, also on another than the one that started it.
+    """
+    deadline = time.monotonic() + seconds
+    pause = 0.005
+    while process.poll() is None and time.monotonic() < deadline:
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 0.1)
+    return process.returncode
