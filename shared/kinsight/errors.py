@@ -11,6 +11,7 @@ the indexer reaches the caller of the gateway unchanged.
      ├── Conflict 409 ── LibraryExists, NoModel, ModelNotLive, ModelInUse, JobFinished
      ├── Unprocessable 422 ── TooFewClasses, TooFewImages, UnknownNetwork, UnfitWeights
      ├── Unavailable 503 ── Overloaded
+     ├── TrainingLost 500
      └── StartFailed 500 ── AlreadyRunning (of the embedded run; no request meets them)
 """
 
@@ -327,6 +328,13 @@ class Overloaded(Unavailable):
 
     code = "overloaded"
     title = "Too busy"
+
+
+class TrainingLost(KinsightError):
+    """The training process ended without a word; the log of the trainer says why."""
+
+    code = "training-lost"
+    title = "Training process lost"
 
 
 class StartFailed(KinsightError):

@@ -138,6 +138,11 @@ class Evaluation(Wire):
     model: str
     queries: int
     results: list[EvaluationRow]
+    skipped: int = Field(default=0, description="Queries that could not be read, or lack a label.")
+    unknown_labels: dict[str, int] = Field(
+        default_factory=dict, description="Queries per label that no image of the library has."
+    )
+    measured_at: datetime | None = None
 
 
 class CurvePoint(Wire):
