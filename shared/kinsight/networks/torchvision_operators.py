@@ -8,6 +8,8 @@ networks need none of those operators; their schemas alone let the import pass.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
@@ -21,37 +23,27 @@ _definitions: list[torch.library.Library] = []
 
 
 def mend() -> None:
-    """Defines the missing schemas; does nothing where torchvision loads by itself."""
-    if "torchvision" in sys.modules or _definitions or _extension_loads():
+    """Defines the schemas that are missing; call it before the first import of torchvision."""
+    if "torchvision" in sys.modules or _definitions or _compiled_operators_load():
         return
-    library = torch.library.Library("torchvision", "FRAGMENT")  # noqa: TOR901
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name, schema in _SCHEMAS.items():
         if not _defined(name):
-            library.define(schema)
+            library.define(schema)  # type: ignore[no-untyped-call]
     _definitions.append(library)
 
 
-def _extension_loads() -> bool:
-    """True where torchvision's own operators can be loaded, which it does when imported."""
-    from importlib.util import find_spec
-
+def _compiled_operators_load() -> bool:
+    """Whether torchvision's own library fits this torch; loading it twice does no harm."""
     spec = find_spec("torchvision")
-    if spec is None or not spec.submodule_search_locations:
-        return False
-    from pathlib import Path
-
-    folder = Path(spec.submodule_search_locations[0])
-    for file in [*folder.glob("_C*.so"), *folder.glob("_C*.pyd")]:
-        try:
-            torch.ops.load_library(str(file))
-        except OSError:
-            return False
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for file in [*Path(folder).glob("_C*.so"), *Path(folder).glob("_C*.pyd")]:
+            try:
+                torch.ops.load_library(str(file))  # type: ignore[no-untyped-call]
+            except OSError:
+                return False
     return _defined("nms")
 
 
 def _defined(name: str) -> bool:
-    try:
-        getattr(torch.ops.torchvision, name)
-    except (AttributeError, RuntimeError):
-        return False
-    return True
+    return hasattr(torch.ops.torchvision, name)
