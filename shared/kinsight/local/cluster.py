@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kinsight.errors import StartFailed
 from kinsight.local.account import Account
+from kinsight.local.folder import make_data_dir
 from kinsight.local.install import Install
 
 ROLE = "kinsight"
@@ -115,9 +116,7 @@ class Cluster:
 
     def prepare(self, account: Account) -> None:
         """Makes the folders, the server's own ones under `account`; parents stay as they are."""
-        if not self.data_dir.exists():
-            # Root's server user must get through to its own folder, and sees nothing else.
-            self.data_dir.mkdir(parents=True, mode=0o711 if account.switch else 0o700)
+        make_data_dir(self.data_dir)
         _private_folder(self.folder, account)
         _private_folder(self.socket, account)
 

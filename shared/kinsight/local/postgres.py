@@ -89,10 +89,13 @@ class EmbeddedPostgres:
                 await self._stop()
                 raise
 
-    async def stop(self) -> None:
-        """Stops the server: clients are disconnected and what they committed is on disk."""
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        """Stops the server: clients are disconnected and what they committed is on disk.
+
+        Once `hurry` is set the shutdown is immediate; the next start recovers from it.
+        """
         async with self._changing:
-            await self._stop()
+            await self._stop(hurry)
 
     async def wait(self) -> int:
         """Returns the exit status once the server has ended, for whatever reason."""
@@ -189,14 +192,16 @@ class EmbeddedPostgres:
         finally:
             await connection.close()
 
-    async def _stop(self) -> None:
+    async def _stop(self, hurry: asyncio.Event | None = None) -> None:
         process = self.process
         if process is not None:
             # Fast, then immediate shutdown: the latter loses nothing but takes recovery later.
-            for number, seconds in ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0)):
-                if process.poll() is None:
-                    process.send_signal(number)
-                    await ended(process, seconds)
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                await ended(process, 30.0, hurry)
+            if process.poll() is None:
+                process.send_signal(signal.SIGQUIT)
+                await ended(process, 5.0)
             if process.poll() is None:
                 process.kill()
                 process.wait()

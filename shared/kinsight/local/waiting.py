@@ -8,14 +8,20 @@ import subprocess
 import time
 
 
-async def ended(process: subprocess.Popen[bytes], seconds: float = math.inf) -> int | None:
-    """The exit status, or None when it still runs after these seconds.
+async def ended(
+    process: subprocess.Popen[bytes],
+    seconds: float = math.inf,
+    hurry: asyncio.Event | None = None,
+) -> int | None:
+    """The exit status, or None when it still runs after these seconds, or once `hurry` is set.
 
     Polled, so that it works on every event loop, also on another than the one that started it.
     """
     deadline = time.monotonic() + seconds
     pause = 0.005
     while process.poll() is None and time.monotonic() < deadline:
+        if hurry is not None and hurry.is_set():
+            break
         await asyncio.sleep(pause)
         pause = min(pause * 2, 0.1)
     return process.returncode
