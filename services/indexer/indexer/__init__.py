@@ -1,0 +1,1 @@
+"""The indexer: libraries, images, class tables, search, ingest and re-indexing."""

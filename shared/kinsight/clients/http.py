@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import aiohttp
 
 from kinsight.errors import KinsightError, Unavailable
 
-Query = Mapping[str, str | int | float | None]
+Query = Mapping[str, str | int | float | Sequence[str] | None]
 
 
 def open_session(timeout_seconds: float = 120.0) -> aiohttp.ClientSession:
@@ -23,7 +23,7 @@ def open_session(timeout_seconds: float = 120.0) -> aiohttp.ClientSession:
 
 
 class ServiceClient:
-    """Calls one service; raises the error its problem object names, Unavailable where it is away."""
+    """Calls one service; raises the error its problem object names, Unavailable if it is away."""
 
     def __init__(self, name: str, base_url: str, session: aiohttp.ClientSession) -> None:
         self.name = name
@@ -55,7 +55,7 @@ class ServiceClient:
             async with self._session.request(
                 method,
                 self._base + path,
-                params={k: v for k, v in (params or {}).items() if v is not None},
+                params=_pairs(params or {}),
                 json=json,
                 data=data,
                 headers=headers,
@@ -76,3 +76,13 @@ class ServiceClient:
                 return KinsightError(f"The {self.name} failed; its log has the details.")
             return KinsightError.from_problem(problem)
         return Unavailable(f"The {self.name} answered {response.status}; its log has the details.")
+
+
+def _pairs(query: Query) -> list[tuple[str, str]]:
+    """Lists become repeated parameters, None is left out."""
+    return [
+        (name, str(item))
+        for name, value in query.items()
+        if value is not None
+        for item in ([value] if isinstance(value, (str, int, float)) else value)
+    ]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from kinsight.clients.http import Query, ServiceClient
 from kinsight.contracts.embeddings import MEDIA_TYPE
 from kinsight.contracts.ingest import BatchAnswer, BatchAnswers, IngestRequest, ModelUse
-from kinsight.contracts.jobs import Job
+from kinsight.contracts.jobs import IngestItemPage, Job
 from kinsight.contracts.libraries import (
     Image,
     ImagePage,
@@ -102,6 +102,10 @@ class IndexerClient:
         return await self._job(
             f"{_library(name)}/ingest", request.model_dump(), _key(idempotency_key)
         )
+
+    async def ledger(self, job_id: str, query: Query) -> IngestItemPage:
+        path = f"/jobs/{quote(job_id, safe='')}/items"
+        return IngestItemPage(**await self._service.json("GET", path, params=query))
 
     async def clear(self, name: str) -> int:
         """Empties the class tables; returns the rows removed."""

@@ -64,6 +64,7 @@ CREATE TABLE indexes (
     code_bits int NOT NULL,
     feature_metric text NOT NULL,
     retrieval jsonb NOT NULL,
+    job_id uuid, -- the job that builds it, so that it goes on after a crash
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX indexes_by_library ON indexes (library_id);

@@ -1,0 +1,150 @@
+"""Zip and tar archives as sources, read member by member."""
+
+from __future__ import annotations
+
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from kinsight.errors import BadArchive
+
+from indexer.ingest.members import (
+    Labels,
+    Member,
+    Source,
+    archive_inside,
+    clean,
+    label_of,
+    too_large,
+    unsafe_name,
+)
+
+_ENCRYPTED = 0x1
+# What damaged members raise: each costs that member only.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,  # zipfile: a compression method Python does not know
+    RuntimeError,  # zipfile: a password is needed
+)
+
+
+def open_archive(path: Path, labels: Labels, max_bytes: int) -> Source:
+    """Raises BadArchive where the file is neither a zip nor a tar archive."""
+    if zipfile.is_zipfile(path):
+        return ZipSource(path, labels, max_bytes)
+    try:
+        with tarfile.open(path) as archive:
+            archive.next()
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise BadArchive(
+            "The upload is neither a zip nor a tar archive, or it is cut short; send the pictures"
+            " as one zip or tar, or as multipart `files`."
+        ) from error
+    return TarSource(path, labels, max_bytes)
+
+
+class ZipSource:
+    def __init__(self, path: Path, labels: Labels, max_bytes: int) -> None:
+        self._path = path
+        self._labels = labels
+        self._max_bytes = max_bytes
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self.total: int | None = sum(not info.is_dir() for info in archive.infolist())
+        except (zipfile.BadZipFile, OSError) as error:
+            raise BadArchive(f"The zip archive cannot be read: {error}.") from error
+
+    def members(self, start: int) -> Iterator[Member]:
+        with zipfile.ZipFile(self._path) as archive:
+            number = 0
+            for info in archive.infolist():
+                if info.is_dir():
+                    continue
+                if number >= start:
+                    yield self._member(archive, info, number)
+                number += 1
+
+    def _member(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, number: int) -> Member:
+        name = clean(info.filename)
+        reason = unsafe_name(info.filename)
+        data = b""
+        if reason is None and info.flag_bits & _ENCRYPTED:
+            reason = "Encrypted; send the archive without a password."
+        if reason is None and info.file_size > self._max_bytes:
+            reason = too_large(self._max_bytes)
+        if reason is None:
+            try:
+                # The size in the header is the sender's word only: never read further.
+                with archive.open(info) as file:
+                    data = file.read(self._max_bytes + 1)
+            except _DAMAGE as error:
+                reason = f"Damaged inside the archive: {error}."
+            else:
+                reason = _unusable(data, self._max_bytes)
+        return Member(number, name, label_of(name, self._labels), b"" if reason else data, reason)
+
+
+class TarSource:
+    """Plain or compressed; read forward only, so that any size works."""
+
+    def __init__(self, path: Path, labels: Labels, max_bytes: int) -> None:
+        self._path = path
+        self._labels = labels
+        self._max_bytes = max_bytes
+        self.total = self._count()
+
+    def members(self, start: int) -> Iterator[Member]:
+        number = 0
+        try:
+            with tarfile.open(self._path, "r|*") as archive:
+                for info in archive:
+                    archive.members = []  # type: ignore[attr-defined]  # else every header is kept
+                    if info.isdir():
+                        continue
+                    if number >= start:
+                        yield self._member(archive, info, number)
+                    number += 1
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+            raise BadArchive(
+                f"The tar archive breaks off after {number} files ({error}); those before it are"
+                " in the library. Send it again: what is there already is not stored twice."
+            ) from error
+
+    def _count(self) -> int | None:
+        """Known beforehand for a plain tar; a compressed one would have to be unpacked for it."""
+        count = 0
+        try:
+            with tarfile.open(self._path, "r:") as archive:
+                for info in archive:
+                    archive.members = []  # type: ignore[attr-defined]
+                    count += not info.isdir()
+        except tarfile.TarError:
+            return None
+        return count
+
+    def _member(self, archive: tarfile.TarFile, info: tarfile.TarInfo, number: int) -> Member:
+        name = clean(info.name)
+        reason = unsafe_name(info.name)
+        data = b""
+        if reason is None and not info.isreg():
+            reason = "A link or a device, not a file."
+        if reason is None and info.size > self._max_bytes:
+            reason = too_large(self._max_bytes)
+        if reason is None:
+            file = archive.extractfile(info)
+            data = file.read() if file else b""
+            reason = _unusable(data, self._max_bytes)
+        return Member(number, name, label_of(name, self._labels), b"" if reason else data, reason)
+
+
+def _unusable(data: bytes, max_bytes: int) -> str | None:
+    if len(data) > max_bytes:
+        return too_large(max_bytes)
+    return archive_inside(data) if data else "The file is empty."

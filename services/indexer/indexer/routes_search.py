@@ -1,0 +1,49 @@
+"""Search routes: envelopes in, hits out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from kinsight.contracts.embeddings import Embeddings
+from kinsight.contracts.ingest import BatchAnswers
+from kinsight.contracts.search import IndexAnswer, RoutingMode, SpaceName
+
+from indexer.search import SearchOptions
+from indexer.state import IndexerState
+
+router = APIRouter()
+
+K = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.post("/libraries/{name}/search")
+async def search(
+    state: IndexerState,
+    request: Request,
+    name: str,
+    model: str,
+    k: K = 10,
+    space: SpaceName = SpaceName.AUTO,
+    routing: RoutingMode = RoutingMode.ADAPTIVE,
+    classes: Annotated[list[str], Query()] = [],  # noqa: B006  FastAPI copies it
+    min_similarity: float | None = None,
+) -> IndexAnswer:
+    embeddings = Embeddings.from_bytes(await request.body())
+    options = SearchOptions(k, space, routing, classes, min_similarity)
+    return await state.searcher.search(name, model, embeddings, options)
+
+
+@router.post("/libraries/{name}/search-batch")
+async def search_batch(
+    state: IndexerState,
+    request: Request,
+    name: str,
+    model: str,
+    k: K = 10,
+    space: SpaceName = SpaceName.AUTO,
+    routing: RoutingMode = RoutingMode.ADAPTIVE,
+) -> BatchAnswers:
+    embeddings = Embeddings.from_bytes(await request.body())
+    options = SearchOptions(k, space, routing)
+    return BatchAnswers(answers=await state.searcher.search_batch(name, model, embeddings, options))
