@@ -1,0 +1,1 @@
+"""Decoding and preprocessing of pictures, for the extractor and for training."""

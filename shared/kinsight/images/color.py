@@ -97,9 +97,7 @@ def _white_of(image: Image.Image, samples: NDArray[np.generic]) -> int:
     return int(2 ** min(bits, 16) - 1)
 
 
-def _apply(
-    transform: ImageCms.ImageCmsTransform | None, image: Image.Image
-) -> Image.Image | None:
+def _apply(transform: ImageCms.ImageCmsTransform | None, image: Image.Image) -> Image.Image | None:
     return ImageCms.applyTransform(image, transform) if transform else None
 
 

@@ -39,12 +39,7 @@ class Crop:
                 f"The crop is {self.width}×{self.height} pixels; make it at least "
                 f"{MIN_SIDE}×{MIN_SIDE}."
             )
-        if (
-            self.x < 0
-            or self.y < 0
-            or self.x + self.width > width
-            or self.y + self.height > height
-        ):
+        if self.x < 0 or self.y < 0 or self.x + self.width > width or self.y + self.height > height:
             raise BadRequest(
                 f"The crop {self.x},{self.y},{self.width},{self.height} reaches beyond the "
                 f"picture, which is {width}×{height} pixels once upright."

@@ -20,8 +20,8 @@ from kinsight.images.sniff import (
     FORMATS,
     accepted_format,
     describe,
+    header_size,
     lacks_its_end,
-    webp_size,
 )
 
 # Limits are checked here, before decoding; Pillow's own check warns, or stops at its own number.
@@ -36,6 +36,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_LABELS = {name: name for name in FORMATS} | {"WEBP": "WebP"}
 _CUT_SHORT = ("truncated", "end of file", "not enough", "unexpected end", "eof", "no more data")
 
 
@@ -71,17 +72,90 @@ def decode(
     if name is None:
         raise BadImage(f"This is {describe(data)}; send {ACCEPTED}.")
     image = _open(data, name, limits)
-    if crop:
-        crop.check(*_upright_size(image))
-    original = image.size
+    width, height = image.size
     if name == "JPEG" and target:
         _reduce(image, target, crop)
-    pixels = _load(image, data, name)
-    orientation = _orientation(image)
-    rgb = _to_rgb(pixels, name)
-    if orientation in _UPRIGHT:
+    rgb = _load(image, data, name)
+    if (orientation := _orientation(image, name)) != 1:
         rgb = rgb.transpose(_UPRIGHT[orientation])
-    width, height = original[::-1] if orientation >= 5 else original
+        if orientation >= 5:
+            width, height = height, width
     if crop:
+        crop.check(width, height)
         rgb = crop.cut(rgb, width, height)
     return DecodedImage(rgb, FORMATS[name], width, height)
+
+
+def _open(data: bytes, name: str, limits: Limits) -> ImageFile.ImageFile:
+    """Reads the header only."""
+    size = header_size(data, name)
+    # The frames of a GIF may be larger than the screen its header names; Pillow sees both.
+    if size and name != "GIF":
+        limits.check_size(*size)
+    try:
+        image = Image.open(io.BytesIO(data), formats=[name])
+    # On damaged bytes the plugins raise almost anything: OSError, SyntaxError, ValueError,
+    # struct.error, KeyError, zlib.error, …; whatever it is, the file is at fault.
+    except Exception as error:
+        if size:
+            limits.check_size(*size)
+        raise _damaged(data, name, error) from error
+    limits.check_size(*image.size)
+    return image
+
+
+def _reduce(image: ImageFile.ImageFile, target: int, crop: Crop | None) -> None:
+    """Lets the JPEG decoder leave out coefficients, as far as the target allows."""
+    short = min(crop.width, crop.height) if crop else min(image.size)
+    scale = next((s for s in (8, 4, 2) if short // s >= target), 1)
+    width, height = image.size
+    image.draft(None, (max(1, width // scale), max(1, height // scale)))
+
+
+def _load(image: ImageFile.ImageFile, data: bytes, name: str) -> Image.Image:
+    try:
+        image.load()
+        return to_rgb(image)
+    except MemoryError as error:
+        raise ImageTooLarge(
+            "Decoding this picture takes more memory than this server allows; send it smaller.",
+            reason="memory",
+        ) from error
+    # As in _open.
+    except Exception as error:
+        if _strips_missing(image, data):
+            error = EOFError("end of file")
+        raise _damaged(data, name, error) from error
+
+
+def _strips_missing(image: ImageFile.ImageFile, data: bytes) -> bool:
+    """Whether a TIFF's strips or tiles (TIFF 6.0, sections 3 and 15) lie beyond its end."""
+    tags = getattr(image, "tag_v2", {})
+    for offsets, counts in ((273, 279), (324, 325)):
+        ends = zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False)
+        if any(start + count > len(data) for start, count in ends):
+            return True
+    return False
+
+
+def _orientation(image: ImageFile.ImageFile, name: str) -> int:
+    """EXIF orientation, 1 to 8 (CIPA DC-008 §4.6.5); 1 where there is none or it is unreadable."""
+    if name == "TIFF":
+        return 1  # its plugin has turned the pixels already
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    # Damaged EXIF is no reason to refuse the picture; parsing it raises half a dozen types.
+    except Exception:  # noqa: BLE001
+        return 1
+    return value if isinstance(value, int) and value in _UPRIGHT else 1
+
+
+def _damaged(data: bytes, name: str, error: Exception) -> BadImage:
+    said = str(error).strip().rstrip(".")
+    if lacks_its_end(data, name) or any(words in said.lower() for words in _CUT_SHORT):
+        return BadImage(f"This {_LABELS[name]} file is cut short; send the whole file again.")
+    reason = f" ({said[:120]})" if said and "cannot identify" not in said else ""
+    return BadImage(
+        f"This {_LABELS[name]} file is damaged or of a kind that cannot be decoded{reason}; "
+        "save it again as JPEG or PNG and send that."
+    )

@@ -7,6 +7,7 @@ types are never believed.
 from __future__ import annotations
 
 import struct
+from typing import Literal
 
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 
@@ -48,8 +49,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "a JPEG XL picture"),
     (b"\0\0\0\x0cJXL \r\n", "a JPEG XL picture"),
     (b"DDS ", "a DDS texture"),
-    (b"\0\0\x01\0", "a Windows icon"),
-    (b"\0\0\x02\0", "a Windows cursor"),
+    (b"\x0a\x05\x01", "a PCX picture"),
     (b"\x01\xda", "an SGI picture"),
     (b"qoif", "a QOI picture"),
     (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
@@ -81,16 +81,32 @@ def describe(data: bytes) -> str:
         return "a Netpbm picture"
     if brands := _brands(data):
         return "a HEIC picture" if brands & _HEIF_BRANDS else "a video or another MPEG-4 file"
+    if data[:4] in (b"\0\0\x01\0", b"\0\0\x02\0") and data[4:6] != b"\0\0":
+        return "a Windows icon or cursor"
+    if data[-18:] == b"TRUEVISION-XFILE.\0":
+        return "a TGA picture"
     if data[257:262] == b"ustar":
         return "a tar archive"
     return _describe_text(data) or "no picture of a known kind"
 
 
-def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Canvas width and height of a WebP file's first chunk (RFC 9649 §2.5 to §2.7).
+def header_size(data: bytes, name: str) -> tuple[int, int] | None:
+    """Width and height where the format keeps them at a fixed place, else None.
 
-    Read here because the decoder allocates its canvas as soon as it is opened.
+    Read without the decoder for two reasons: that of WebP allocates its canvas as soon as it is
+    opened, and none says of a picture with a side of 0 what is wrong with it.
     """
+    if name == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
+        width, height = struct.unpack_from(">II", data, 16)
+        return width, height
+    if name == "GIF" and len(data) >= 10:
+        width, height = struct.unpack_from("<HH", data, 6)
+        return width, height
+    return _webp_size(data) if name == "WEBP" else None
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Of the first chunk of a WebP file (RFC 9649 §2.5 to §2.7)."""
     chunk = data[12:16]
     if chunk == b"VP8X" and len(data) >= 30:
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
@@ -117,7 +133,25 @@ def lacks_its_end(data: bytes, name: str) -> bool:
             return len(data) < 12 or int.from_bytes(data[4:8], "little") + 8 > len(data)
         case "BMP":
             return len(data) < 14 or int.from_bytes(data[2:6], "little") > len(data)
+        case "TIFF":
+            order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+            return len(data) < 8 or int.from_bytes(data[4:8], order) > len(data)
+        case "AVIF":
+            return _boxes_end(data) > len(data)
     return False
+
+
+def _boxes_end(data: bytes) -> int:
+    """Where the last top-level box of an ISO base media file claims to end."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:  # a 64-bit size follows the type
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size < 8:  # 0: to the end of the file
+            return len(data)
+        at += size
+    return at
 
 
 def _brands(data: bytes) -> set[bytes]:
