@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
-from kinsight.clients.public_connection import PublicConnection
+from kinsight.clients.public_connection import PublicConnection, idempotency
+from kinsight.contracts.admin import Cleared, DoctorReport, SlaReport
 from kinsight.contracts.jobs import Job
 from kinsight.contracts.models import TrainingCurves
 
 
 class AdminCalls(PublicConnection):
-    def training_curves(self, **narrow: str | int | None) -> TrainingCurves:
-        """Iterations against seconds of the training runs; `narrow` as the route takes it."""
-        return self._model(TrainingCurves, "GET", "/admin/training-curves", params=narrow)
+    def training_curves(
+        self, library: str | None = None, model: str | None = None, job: str | None = None
+    ) -> TrainingCurves:
+        """Iterations against seconds of training runs; each argument narrows them down."""
+        params = {"library": library, "model": model, "job": job}
+        return self._model(TrainingCurves, "GET", "/admin/training-curves", params=params)
 
-    def sla(self, **narrow: str | int | float | None) -> dict[str, Any]:
-        """What was promised and what was measured; `narrow` as the route takes it."""
-        report: dict[str, Any] = self._json("GET", "/admin/sla", params=narrow)
-        return report
+    def sla(self, hours: float = 24.0) -> SlaReport:
+        """What is promised, and what was measured of it in the last hours."""
+        return self._model(SlaReport, "GET", "/admin/sla", params={"hours": hours})
 
-    def doctor(self, *, measure: bool | None = None) -> dict[str, Any]:
-        """Every part checked, ok or what to do. measure: time the device as well."""
-        params = {"measure": str(measure).lower() if measure is not None else None}
-        report: dict[str, Any] = self._json("GET", "/admin/doctor", params=params)
-        return report
+    def doctor(self) -> DoctorReport:
+        """Every part checked: ok, or what to do. It measures the device, so it takes seconds."""
+        return self._model(DoctorReport, "GET", "/admin/doctor")
 
-    def clear(self, library: str) -> Any:
+    def clear(self, library: str) -> Cleared:
         """Empties the class tables; the images stay, and `rebuild` indexes them again."""
-        return self._json("POST", f"{_library(library)}/clear")
+        return self._model(Cleared, "POST", f"{_library(library)}/clear")
 
-    def rebuild(self, library: str) -> Job:
+    def rebuild(self, library: str, *, idempotency_key: str | None = None) -> Job:
         """Indexes every stored image again under the live model. Raises NoModel."""
-        return self._model(Job, "POST", f"{_library(library)}/rebuild")
+        headers = idempotency(idempotency_key)
+        return self._model(Job, "POST", f"{_library(library)}/rebuild", headers=headers, again=True)
 
 
 def _library(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ _PROBLEM = "application/problem+json"
 _READ_RETRIES = (0.5, 1.0)  # seconds before each further attempt of a read
 _SEND_RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0)  # as long as a service takes to be started again
 _ANSWER = TypeVar("_ANSWER", bound=BaseModel)
-Params = Mapping[str, str | int | float | bool | None]
+Params = Mapping[str, str | int | float | Sequence[str] | None]
 
 
 class PublicConnection:

@@ -89,7 +89,7 @@ def _options(
         "k": k,
         "space": space,
         "routing": routing,
-        "classes": ",".join(classes) if classes else None,
+        "classes": list(classes) if classes else None,
         "min_similarity": min_similarity,
         "crop": ",".join(map(str, crop)) if crop else None,
         "crops": crops,
