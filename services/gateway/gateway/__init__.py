@@ -1,0 +1,1 @@
+"""The gateway: the public REST interface. It passes bytes on and holds no vectors."""
