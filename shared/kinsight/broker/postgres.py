@@ -56,7 +56,11 @@ class PostgresBroker:
                     gone = asyncio.Event()
                     connection.add_termination_listener(lambda _: gone.set())
                     await connection.add_listener(_CHANNEL, self._hear)
-                    await gone.wait()
+                    try:
+                        await gone.wait()
+                    finally:
+                        if not connection.is_closed():
+                            await connection.remove_listener(_CHANNEL, self._hear)
             except CONNECTION_ERRORS as error:
                 _log.info("Listening again after %s", error)
             await asyncio.sleep(_RECONNECT_SECONDS)

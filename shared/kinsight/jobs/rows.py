@@ -185,8 +185,8 @@ class JobRows:
     ) -> None:
         """Real progress also forgives earlier attempts: only a job that stands still is buried."""
         await (connection or self._pool).execute(
-            "UPDATE jobs SET progress = $3,"
-            " attempts = CASE WHEN progress->>'done' IS DISTINCT FROM $3->>'done' THEN 1"
+            "UPDATE jobs SET progress = $3::jsonb,"
+            " attempts = CASE WHEN progress->>'done' IS DISTINCT FROM $3::jsonb->>'done' THEN 1"
             " ELSE attempts END WHERE id = $1 AND fencing = $2",
             uuid.UUID(claim.id),
             claim.fencing,
