@@ -16,11 +16,9 @@ import sys
 import time
 from collections.abc import Callable
 
-import psutil
-
 from kinsight.local.logs import LogFile
 from kinsight.local.marks import kill_marked, marked
-from kinsight.local.waiting import ended
+from kinsight.local.waiting import alive, ended
 
 SERVICE_SECONDS = 5.0
 POSTGRES_STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 1.0))
@@ -75,7 +73,7 @@ class Guardian:
     async def stop(self, hurry: asyncio.Event | None = None) -> None:
         """Closes the pipe, upon which whatever still runs of its charges is ended."""
         for pid in list(self._charges):
-            if not psutil.pid_exists(pid):
+            if not alive(pid):
                 self.forget(pid)
         if self._process and self._process.stdin:
             with contextlib.suppress(BrokenPipeError):
@@ -123,7 +121,7 @@ def _end_postgres(pid: int) -> None:
     for number, seconds in POSTGRES_STEPS:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        if _wait(lambda: not psutil.pid_exists(pid), seconds):
+        if _wait(lambda: not alive(pid), seconds):
             return
 
 

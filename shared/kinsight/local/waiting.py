@@ -1,4 +1,4 @@
-"""Waiting for child processes."""
+"""Waiting for processes to end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import asyncio
 import math
 import subprocess
 import time
+
+import psutil
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and is not yet collected does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 async def ended(
