@@ -79,6 +79,7 @@ class Supervisor:
     async def until_ready(self, services: Sequence[Service], seconds: float) -> None:
         """Returns when all are ready; StartFailed quotes the logs of those that are not."""
         deadline = time.monotonic() + seconds
+        before = dict(self.restarts)
         async with aiohttp.ClientSession() as session:
             while True:
                 answers = await asyncio.gather(*(one.obstacle(session) for one in services))
@@ -90,9 +91,9 @@ class Supervisor:
                 if not waiting:
                     return
                 hopeless = {
-                    one: f"ended {self.restarts[one.name]} times"
+                    one: f"ended {deaths} times"
                     for one in waiting
-                    if self.restarts[one.name] >= HOPELESS
+                    if (deaths := self.restarts[one.name] - before[one.name]) >= HOPELESS
                 }
                 if hopeless or time.monotonic() > deadline:
                     raise StartFailed(_explain(hopeless or waiting))
