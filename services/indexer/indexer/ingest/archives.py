@@ -36,7 +36,14 @@ _DAMAGE = (
 
 
 def open_archive(path: Path, labels: Labels, max_bytes: int) -> Source:
-    """Raises BadArchive where the file is neither a zip nor a tar archive."""
+    """Raises BadArchive where the file is neither a zip nor a tar archive, or holds no file."""
+    source = _open(path, labels, max_bytes)
+    if source.total == 0:
+        raise BadArchive("The archive holds no files.")
+    return source
+
+
+def _open(path: Path, labels: Labels, max_bytes: int) -> Source:
     if zipfile.is_zipfile(path):
         return ZipSource(path, labels, max_bytes)
     try:

@@ -29,7 +29,7 @@ CREATE INDEX jobs_open ON jobs (kind, sequence) WHERE state IN ('queued', 'runni
 CREATE TABLE libraries (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
-    floor real NOT NULL DEFAULT 0.80,
+    floor double precision NOT NULL DEFAULT 0.80,
     live_index int,
     previous_index int,
     created_at timestamptz NOT NULL DEFAULT now()
@@ -122,10 +122,10 @@ CREATE TABLE training_runs (
 CREATE TABLE training_points (
     job_id uuid NOT NULL REFERENCES training_runs (job_id) ON DELETE CASCADE,
     iteration int NOT NULL,
-    seconds real NOT NULL,
-    loss real,
-    images_per_second real,
-    validation_accuracy real,
+    seconds double precision NOT NULL,
+    loss double precision,
+    images_per_second double precision,
+    validation_accuracy double precision,
     PRIMARY KEY (job_id, iteration)
 );
 
