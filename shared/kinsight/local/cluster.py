@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -131,6 +132,12 @@ class Cluster:
                 "root usually has: start Kinsight as an ordinary user, or choose another folder "
                 "with --data-dir."
             ) from error
+
+    def tidy(self) -> None:
+        """Leaves nothing outside the data folder once the server has stopped."""
+        if not self.socket.is_relative_to(self.folder):
+            with contextlib.suppress(OSError):
+                self.socket.rmdir()
 
     def write_configuration(self, account: Account, owner: str) -> None:
         """Writes the three configuration files anew; `owner` is the user let in."""

@@ -62,6 +62,7 @@ class Instance:
         self.log = LogFile(data_dir / "logs" / "supervisor.log")
         self.guardian = Guardian(self.id, self.log)
         self.supervisor = Supervisor(self._changed, hurry)
+        self.services: dict[str, Service] = {}
 
     @property
     def url(self) -> str:
@@ -90,6 +91,13 @@ class Instance:
     def logs(self) -> Path:
         """The folder with one log file per process."""
         return self.log.path.parent
+
+    async def until_ready(self, seconds: float = 60.0) -> None:
+        """Returns once every service can do its work, also after some were started again.
+
+        Raises StartFailed, which says which cannot and quotes their logs, when time is up.
+        """
+        await self.supervisor.until_ready(list(self.services.values()), seconds)
 
     def _changed(self) -> None:
         """Tells the guardian and other commands which processes there are now."""
@@ -144,8 +152,9 @@ async def run_up(
 ) -> None:
     """Runs Kinsight until SIGINT, SIGTERM or SIGHUP, then stops it and returns.
 
-    `on_ready` is awaited once everything is ready; a signal cancels it. A second signal stops
-    without patience. Call it from the main thread.
+    `on_ready` is awaited once everything is ready; a signal cancels it, and what it raises stops
+    Kinsight and is raised here. A second signal stops without patience. Call it from the main
+    thread.
     """
     loop = asyncio.get_running_loop()
     hurry = asyncio.Event()
@@ -201,7 +210,7 @@ async def _start(instance: Instance, options: UpOptions) -> None:
         store_url=instance.store_url,
         environment=options.environment,
     )
-    services = {
+    instance.services = {
         name: Service(
             program,
             logs=instance.logs,
@@ -210,12 +219,12 @@ async def _start(instance: Instance, options: UpOptions) -> None:
         )
         for name, program in made.items()
     }
-    gateway = services.pop(GATEWAY)
-    await instance.supervisor.add(dict(services))
-    # A stage of its own, so that it is the first to stop: no new request meets a half-stopped
-    # system.
-    await instance.supervisor.add({GATEWAY: gateway})
-    await instance.supervisor.until_ready([gateway, *services.values()], options.ready_seconds)
+    # The gateway is a stage of its own, so that it is the first to stop and no new request meets
+    # a half-stopped system.
+    inner = {name: one for name, one in instance.services.items() if name != GATEWAY}
+    await instance.supervisor.add(dict(inner))
+    await instance.supervisor.add({GATEWAY: instance.services[GATEWAY]})
+    await instance.until_ready(options.ready_seconds)
     _log.info("Ready at %s, data in %s", instance.url, instance.data_dir)
 
 
@@ -250,7 +259,7 @@ def _is_loopback(host: str) -> bool:
 @contextlib.contextmanager
 def _logging_to(log: LogFile) -> Iterator[None]:
     """Writes what the embedded run has to say to its log file as well."""
-    log.path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(log.open())  # made readable by its owner only
     handler = logging.FileHandler(log.path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("kinsight.local")

@@ -206,6 +206,7 @@ class EmbeddedPostgres:
                 process.kill()
                 process.wait()
             self.process = None
+        self.cluster.tidy()
         self._owner.release()
 
     def _failure(self, what: str, status: int | None, written: int) -> StartFailed:

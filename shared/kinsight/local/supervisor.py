@@ -69,7 +69,10 @@ class Supervisor:
         self._stages.append(stage)
         for name in stage:
             self.restarts[name] = 0
-        await asyncio.gather(*(kept.start() for kept in stage.values()))
+        starts = (kept.start() for kept in stage.values())
+        for result in await asyncio.gather(*starts, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
         for name, kept in stage.items():
             self._keepers.append(asyncio.create_task(self._keep(name, kept), name=f"keep {name}"))
         if not any(task.get_name() == "logs" for task in self._keepers):
