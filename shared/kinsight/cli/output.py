@@ -37,12 +37,11 @@ class Output:
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Columns whose name begins with `>` are set to the right."""
         # rich takes half of the start-up time of the command line: load it where it prints.
-        from rich.box import SIMPLE
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=SIMPLE, pad_edge=False)
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         for column in columns:
             right = column.startswith(">")
             table.add_column(
