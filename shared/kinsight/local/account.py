@@ -36,8 +36,8 @@ def choose_account(folder: Path) -> Account:
     if present != 0:
         if owner and owner.st_uid != present:
             raise StartFailed(
-                f"{folder} belongs to {_name(owner.st_uid)}: start Kinsight as the user who made it, or "
-                "choose another folder with --data-dir."
+                f"{folder} belongs to {_name(owner.st_uid)}: start Kinsight as the user who "
+                "made it, or choose another folder with --data-dir."
             )
         return Account(present, os.getegid(), switch=False)
     if owner and owner.st_uid != 0:
