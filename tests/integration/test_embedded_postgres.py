@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
+
 from kinsight.errors import AlreadyRunning, StartFailed
 from kinsight.local.install import find_install
 from kinsight.local.orphans import processes_of

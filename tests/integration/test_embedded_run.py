@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import pytest
+
 from kinsight.errors import AlreadyRunning, StartFailed
 from kinsight.local.folder import read_run, run_file
 from kinsight.local.instance import Instance, UpOptions, running

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
+
 from kinsight.errors import StartFailed
 from kinsight.local.guardian import Guardian
 from kinsight.local.logs import LogFile

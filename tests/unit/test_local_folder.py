@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from kinsight.errors import AlreadyRunning, StartFailed
 from kinsight.local.cluster import Cluster
 from kinsight.local.folder import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from kinsight.errors import StartFailed
 from kinsight.local.instance import UpOptions, running
 from kinsight.local.services import GATEWAY, URL_VARIABLES, programs, reachable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from kinsight.errors import StartFailed
 from kinsight.local.ports import consecutive_ports, free_ports, is_free
 

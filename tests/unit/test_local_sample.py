@@ -9,8 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kinsight.local.sample import SIDE, SampleImage, sample_images, sample_zip
 from PIL import Image
+
+from kinsight.local.sample import SIDE, SampleImage, sample_images, sample_zip
 
 
 @pytest.fixture(scope="module")
