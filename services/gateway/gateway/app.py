@@ -8,6 +8,19 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
+
+from gateway import (
+    routes_admin,
+    routes_index,
+    routes_jobs,
+    routes_libraries,
+    routes_models,
+    routes_search,
+)
+from gateway.keys import ApiKeys
+from gateway.live_models import LiveModels
+from gateway.metrics import watch_jobs
+from gateway.state import State
 from kinsight.broker import open_broker
 from kinsight.clients.admin import AdminClient
 from kinsight.clients.extractor import ExtractorClient
@@ -23,19 +36,6 @@ from kinsight.jobs import JobRows
 from kinsight.store import open_store
 from kinsight.web.service import create_service
 from kinsight.web.settings import Settings
-
-from gateway import (
-    routes_admin,
-    routes_index,
-    routes_jobs,
-    routes_libraries,
-    routes_models,
-    routes_search,
-)
-from gateway.keys import ApiKeys
-from gateway.live_models import LiveModels
-from gateway.metrics import watch_jobs
-from gateway.state import State
 
 _ROUTERS = (
     routes_search.router,

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.types import Message
+
 from kinsight.errors import (
     BadRequest,
     EmptyBody,
@@ -13,9 +17,6 @@ from kinsight.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
-from starlette.types import Message
 
 # A client that is still sending when it is refused sees a broken connection, not the reason; so
 # that much more is read and thrown away first.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-from kinsight.errors import Unauthorized
-from kinsight.web import problems
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kinsight.errors import Unauthorized
+from kinsight.web import problems
 
 # What load balancers and Prometheus ask for; it names no picture.
 _OPEN = ("/livez", "/readyz", "/metrics")

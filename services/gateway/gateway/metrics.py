@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from prometheus_client import Gauge
+
 from kinsight.contracts.jobs import JobKind, JobState
 from kinsight.database.pool import CONNECTION_ERRORS
 from kinsight.jobs import JobRows
-from prometheus_client import Gauge
 
 JOBS = Gauge("kinsight_jobs", "Jobs by kind and state.", ["kind", "state"])
 _EVERY_SECONDS = 5.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+
+from gateway.state import GatewayState, accepted
 from kinsight.contracts.admin import Cleared, DoctorReport, SlaReport
 from kinsight.contracts.jobs import Job
 from kinsight.contracts.models import TrainingCurves
-
-from gateway.state import GatewayState, accepted
 
 router = APIRouter(prefix="/admin", tags=["admin"])
 

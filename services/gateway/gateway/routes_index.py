@@ -7,15 +7,15 @@ from contextlib import suppress
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from kinsight.contracts.ingest import IngestRequest
-from kinsight.contracts.jobs import Job
-from kinsight.contracts.libraries import LIBRARY_NAME, LibraryCreate
-from kinsight.errors import BadRequest, InvalidRequest, LibraryExists, LibraryNotFound
 from pydantic import ValidationError
 
 from gateway import uploads
 from gateway.bodies import form_files, media_type, upload_body
 from gateway.state import GatewayState, IdempotencyKey, State, accepted
+from kinsight.contracts.ingest import IngestRequest
+from kinsight.contracts.jobs import Job
+from kinsight.contracts.libraries import LIBRARY_NAME, LibraryCreate
+from kinsight.errors import BadRequest, InvalidRequest, LibraryExists, LibraryNotFound
 
 router = APIRouter(tags=["index"])
 

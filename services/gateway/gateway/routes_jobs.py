@@ -9,10 +9,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from kinsight.contracts.jobs import IngestItemPage, ItemOutcome, Job, JobKind, JobPage, JobState
-from kinsight.database.pool import CONNECTION_ERRORS
 
 from gateway.state import GatewayState, State
+from kinsight.contracts.jobs import IngestItemPage, ItemOutcome, Job, JobKind, JobPage, JobState
+from kinsight.database.pool import CONNECTION_ERRORS
 
 router = APIRouter(tags=["jobs"])
 _LOOK_SECONDS = 0.4

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+
+from gateway.state import GatewayState
 from kinsight.contracts.libraries import (
     Image,
     ImagePage,
@@ -15,8 +17,6 @@ from kinsight.contracts.libraries import (
 )
 from kinsight.errors import BlobNotFound
 from kinsight.store import blob_key
-
-from gateway.state import GatewayState
 
 router = APIRouter(tags=["libraries"])
 

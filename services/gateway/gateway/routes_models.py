@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from kinsight.contracts.jobs import Job
-from kinsight.contracts.models import Model, ModelList, TrainRequest, WeightsInfo
 
 from gateway import uploads
 from gateway.bodies import form_files, media_type, upload_body
 from gateway.state import GatewayState, IdempotencyKey, State, accepted
+from kinsight.contracts.jobs import Job
+from kinsight.contracts.models import Model, ModelList, TrainRequest, WeightsInfo
 
 router = APIRouter(tags=["models"])
 

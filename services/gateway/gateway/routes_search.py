@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
+
+from gateway.bodies import read_image
+from gateway.state import GatewayState, State
 from kinsight.clients.http import Query as Parameters
 from kinsight.contracts import search as contract
 from kinsight.contracts.embeddings import read_meta
 from kinsight.contracts.search import IndexAnswer, RoutingMode, SearchAnswer, SpaceName
 from kinsight.errors import InvalidRequest, ModelNotFound, ModelNotLive
 from kinsight.store import blob_key
-
-from gateway.bodies import read_image
-from gateway.state import GatewayState, State
 
 router = APIRouter(tags=["search"])
 _ATTEMPTS = 5  # models that may go live under one search

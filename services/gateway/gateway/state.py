@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
+
+from gateway.live_models import LiveModels
 from kinsight.clients.admin import AdminClient
 from kinsight.clients.extractor import ExtractorClient
 from kinsight.clients.fetch import Fetcher
@@ -16,8 +18,6 @@ from kinsight.database import Pool
 from kinsight.jobs import JobRows
 from kinsight.store import Store
 from kinsight.web.settings import Settings
-
-from gateway.live_models import LiveModels
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import tarfile
 import uuid
 from collections.abc import AsyncIterator, Sequence
 
+from starlette.datastructures import UploadFile
+
 from kinsight.errors import EmptyBody
 from kinsight.store import Store
-from starlette.datastructures import UploadFile
 
 _CHUNK = 1 << 18
 _BLOCK = tarfile.BLOCKSIZE

@@ -7,6 +7,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+
+from indexer import routes_libraries, routes_search, vectors
+from indexer.engines import ENGINES
+from indexer.ingest.job import IngestJob
+from indexer.reindex import ReindexJob
+from indexer.search import Searcher
+from indexer.state import State
+from indexer.sweep import Sweeper
 from kinsight.broker import Broker, open_broker
 from kinsight.clients.extractor import ExtractorClient
 from kinsight.clients.fetch import Fetcher
@@ -20,14 +28,6 @@ from kinsight.jobs import Handler, JobRows, Worker
 from kinsight.store import open_store
 from kinsight.web.service import create_service
 from kinsight.web.settings import Settings
-
-from indexer import routes_libraries, routes_search, vectors
-from indexer.engines import ENGINES
-from indexer.ingest.job import IngestJob
-from indexer.reindex import ReindexJob
-from indexer.search import Searcher
-from indexer.state import State
-from indexer.sweep import Sweeper
 
 _CONNECTIONS = 16
 _INGESTS_AT_ONCE = 2  # so that a small upload need not wait for a large one

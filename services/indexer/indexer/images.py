@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 
+from indexer import indexes, libraries
+from indexer.indexes import Index
 from kinsight.contracts.libraries import Image, ImagePage
 from kinsight.database import Connection, Pool, Record
 from kinsight.errors import ClassNotFound, ImageNotFound
 from kinsight.jobs.rows import page_number
 from kinsight.store import blob_key
-
-from indexer import indexes, libraries
-from indexer.indexes import Index
 
 _STREAM_ROWS = 1000
 

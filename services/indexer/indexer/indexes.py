@@ -12,12 +12,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from indexer import vectors
 from kinsight.contracts.embeddings import Embeddings
 from kinsight.contracts.models import ModelCard, RetrievalSettings
 from kinsight.database import Connection, Record
 from kinsight.errors import Conflict
-
-from indexer import vectors
 
 _COLUMNS = ("image_id", "class_id", "probabilities", "code", "feature")
 # Postgres keeps a row on one page of 8 kB; a feature that would fill a good part of it goes out of

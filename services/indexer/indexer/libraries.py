@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncpg
+
+from indexer import indexes
+from indexer.indexes import Index
 from kinsight.contracts.ingest import ModelUse
 from kinsight.contracts.libraries import Library, LibraryCreate
 from kinsight.database import Connection, Pool, Record
 from kinsight.errors import LibraryExists, LibraryNotFound, ModelInUse, NoModel, NothingToRollBack
-
-from indexer import indexes
-from indexer.indexes import Index
 
 _LIST = """
 SELECT l.name, l.floor, l.created_at, live.model_id AS model, previous.model_id AS previous_model,

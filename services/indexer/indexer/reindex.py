@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from indexer import indexes, libraries, metrics
+from indexer.indexes import Index
 from kinsight.clients.extractor import ExtractorClient
 from kinsight.contracts.jobs import Progress
 from kinsight.contracts.models import ModelCard
@@ -19,9 +21,6 @@ from kinsight.database import Connection, Pool, Record
 from kinsight.errors import BlobNotFound, Conflict, ModelNotFound
 from kinsight.jobs import JobContext
 from kinsight.store import Store, blob_key
-
-from indexer import indexes, libraries, metrics
-from indexer.indexes import Index
 
 _BATCH = 128
 _LOCKED_REST = 256  # so many images may be left when the library is locked for the switch

@@ -7,6 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
+
+from indexer import images, libraries
+from indexer.ingest import ledger
+from indexer.ingest.archives import open_archive
+from indexer.ingest.folders import allowed_folder
+from indexer.state import IndexerState
 from kinsight.contracts.base import Wire
 from kinsight.contracts.ingest import IngestRequest, ModelUse
 from kinsight.contracts.jobs import IngestItemPage, ItemOutcome, Job, JobKind
@@ -19,12 +25,6 @@ from kinsight.contracts.libraries import (
     LibraryList,
 )
 from kinsight.errors import BadArchive, InvalidRequest
-
-from indexer import images, libraries
-from indexer.ingest import ledger
-from indexer.ingest.archives import open_archive
-from indexer.ingest.folders import allowed_folder
-from indexer.state import IndexerState
 
 router = APIRouter()
 IdempotencyKey = Annotated[str | None, Header()]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from kinsight.contracts.embeddings import Embeddings
-from kinsight.contracts.ingest import BatchAnswers
-from kinsight.contracts.search import IndexAnswer, RoutingMode, SpaceName
 
 from indexer.search import SearchOptions
 from indexer.state import IndexerState
+from kinsight.contracts.embeddings import Embeddings
+from kinsight.contracts.ingest import BatchAnswers
+from kinsight.contracts.search import IndexAnswer, RoutingMode, SpaceName
 
 router = APIRouter()
 

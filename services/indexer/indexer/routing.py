@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from kinsight.contracts.models import RetrievalSettings
 from kinsight.contracts.search import RoutingMode
 from kinsight.errors import ClassNotFound
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

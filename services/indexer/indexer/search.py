@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
+
+from indexer import images, indexes, libraries, metrics
+from indexer.engines import Engine, Neighbour, QueryVectors
+from indexer.indexes import Index
+from indexer.routing import Route, class_ids, route
 from kinsight.contracts.embeddings import Embeddings
 from kinsight.contracts.ingest import BatchAnswer
 from kinsight.contracts.search import (
@@ -20,11 +25,6 @@ from kinsight.contracts.search import (
 from kinsight.database import Connection, Pool
 from kinsight.errors import Conflict, LibraryNotFound, ModelNotLive
 from kinsight.spaces import similarity
-
-from indexer import images, indexes, libraries, metrics
-from indexer.engines import Engine, Neighbour, QueryVectors
-from indexer.indexes import Index
-from indexer.routing import Route, class_ids, route
 
 _SHOWN_CLASSES = 5
 

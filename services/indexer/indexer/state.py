@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+
+from indexer.search import Searcher
 from kinsight.database import Pool
 from kinsight.jobs import JobRows
 from kinsight.store import Store
 from kinsight.web.settings import Settings
-
-from indexer.search import Searcher
 
 
 @dataclass(frozen=True)

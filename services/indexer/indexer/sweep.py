@@ -8,12 +8,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from indexer import metrics
 from kinsight.database import Pool
 from kinsight.database.pool import CONNECTION_ERRORS
 from kinsight.errors import KinsightError
 from kinsight.store import Store, blob_key
-
-from indexer import metrics
 
 _LOCK = 0x53575045
 _BATCH = 500

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from kinsight.contracts.search import SpaceName
-from kinsight.database import Connection
 from numpy.typing import NDArray
 
 from indexer.indexes import Index
+from kinsight.contracts.search import SpaceName
+from kinsight.database import Connection
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kinsight.contracts.search import SpaceName
-from kinsight.database import Connection
-from kinsight.spaces import SPACES, Metric, Space
-
 from indexer import vectors
 from indexer.engines.base import Neighbour, QueryVectors
 from indexer.indexes import Index
+from kinsight.contracts.search import SpaceName
+from kinsight.database import Connection
+from kinsight.spaces import SPACES, Metric, Space
 
 _OPERATORS: dict[Metric, str] = {"euclidean": "<->", "cosine": "<=>", "hamming": "<~>"}
 # The parent is partitioned by class_id, so this condition is what keeps other tables unread.

@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from kinsight.errors import BadArchive
-
 from indexer.ingest.members import (
     Labels,
     Member,
@@ -21,6 +19,7 @@ from indexer.ingest.members import (
     too_large,
     unsafe_name,
 )
+from kinsight.errors import BadArchive
 
 _ENCRYPTED = 0x1
 # What damaged members raise: each costs that member only.

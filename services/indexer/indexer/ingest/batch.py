@@ -6,6 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from indexer import indexes, libraries
+from indexer.indexes import Index
+from indexer.ingest import ledger
+from indexer.ingest.ledger import Entry
+from indexer.ingest.members import Member
+from indexer.sweep import keep_blobs
 from kinsight.clients.extractor import ExtractorClient
 from kinsight.contracts.embeddings import Embeddings
 from kinsight.contracts.extraction import Inspection
@@ -13,13 +19,6 @@ from kinsight.contracts.jobs import ItemOutcome, Progress
 from kinsight.database import Connection, Pool
 from kinsight.jobs import JobContext
 from kinsight.store import Store, blob_key
-
-from indexer import indexes, libraries
-from indexer.indexes import Index
-from indexer.ingest import ledger
-from indexer.ingest.ledger import Entry
-from indexer.ingest.members import Member
-from indexer.sweep import keep_blobs
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kinsight.errors import FolderNotAllowed, InvalidRequest
-
 from indexer.ingest.members import Labels, Member, clean, label_of, too_large
+from kinsight.errors import FolderNotAllowed, InvalidRequest
 
 
 def allowed_folder(folder: str, roots: Sequence[str]) -> Path:

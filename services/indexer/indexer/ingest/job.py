@@ -10,6 +10,13 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
+from indexer import libraries
+from indexer.ingest import ledger
+from indexer.ingest.addresses import AddressSource
+from indexer.ingest.archives import open_archive
+from indexer.ingest.batch import BatchWriter
+from indexer.ingest.folders import FolderSource, allowed_folder
+from indexer.ingest.members import Member, Source
 from kinsight.clients.extractor import ExtractorClient
 from kinsight.clients.fetch import Fetcher
 from kinsight.contracts.ingest import IngestRequest
@@ -19,14 +26,6 @@ from kinsight.errors import Conflict
 from kinsight.jobs import JobContext
 from kinsight.store import Store
 from kinsight.web.settings import Settings
-
-from indexer import libraries
-from indexer.ingest import ledger
-from indexer.ingest.addresses import AddressSource
-from indexer.ingest.archives import open_archive
-from indexer.ingest.batch import BatchWriter
-from indexer.ingest.folders import FolderSource, allowed_folder
-from indexer.ingest.members import Member, Source
 
 _BATCH_FILES = 128
 _BATCH_BYTES = 32 << 20

@@ -6,12 +6,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from indexer import metrics
 from kinsight.contracts.jobs import IngestItem, IngestItemPage, ItemOutcome
 from kinsight.database import Connection, Pool
 from kinsight.errors import JobNotFound
 from kinsight.jobs.rows import page_number
-
-from indexer import metrics
 
 
 @dataclass(frozen=True)
