@@ -1,0 +1,305 @@
+"""Training jobs: train in a process of its own, list the model, and do what is to follow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import platform
+import shutil
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kinsight.contracts.jobs import Job, JobKind, JobState, Progress
+from kinsight.contracts.models import CurvePoint, ModelCard, TrainingRun, TrainRequest
+from kinsight.database import Connection
+from kinsight.database.pool import CONNECTION_ERRORS
+from kinsight.errors import KinsightError, LeaseLost, TrainingLost, Unavailable
+from kinsight.jobs import JobContext
+from trainer import curves, metrics
+from trainer.jobs.base import Workshop, asked_to_stop
+from trainer.jobs.follow import cancel, follow, reason
+from trainer.jobs.reporter import Reporter
+from trainer.registry import model_id
+from trainer.supervise import Event, ProcessEnded, supervise
+
+_DEATHS = 3  # in a row, without getting further
+_PAUSE_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+# What passes by itself: the worker calls again, and the checkpoint must still be there then.
+_PASSING = (Unavailable, TimeoutError, LeaseLost, *CONNECTION_ERRORS)
+
+
+def checkpoints(job_id: str) -> str:
+    """Prefix of what a training run goes on from after a crash."""
+    return f"checkpoints/{job_id}/"
+
+
+class TrainJob:
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    async def __call__(self, context: JobContext) -> dict[str, Any]:
+        run = _Run(self._workshop, context)
+        with metrics.JOBS_RUNNING.labels("train").track_inprogress():
+            try:
+                result = await run.result()
+            except asyncio.CancelledError:
+                if await asked_to_stop(context, self._workshop):
+                    await run.take_back()
+                raise
+            except _PASSING:
+                raise
+            except Exception:
+                await run.clean_up()
+                raise
+            await run.clean_up()
+            return result
+
+
+class _Run:
+    """One attempt at a training job."""
+
+    def __init__(self, workshop: Workshop, context: JobContext) -> None:
+        self._workshop = workshop
+        self._context = context
+        self._job = context.claim.id
+        self._request = TrainRequest(**context.claim.payload)
+        self._model = model_id(self._request, self._job)
+        self._scratch = workshop.settings.scratch / self._job
+        self._hearing = _Hearing(self._request, self._model, self._job)
+        self._reporter = Reporter(context, workshop.pool, self._hearing)
+        self._following: Job | None = None
+
+    async def result(self) -> dict[str, Any]:
+        async with self._reporter:
+            card = await self._workshop.registry.stored_card(self._model)
+            if card is None:
+                card = await self._train()
+            await self._list(card)
+            followed = await self._follow(card)
+        return {
+            "model": card.id,
+            "accuracy": card.accuracy.model_dump(),
+            "seconds": card.seconds,
+            "iterations": card.iterations,
+            "epochs": card.epochs,
+            "trained_by": card.trained_by,
+            **followed,
+        }
+
+    async def take_back(self) -> None:
+        """After a cancellation: nothing of the run stays but a model already listed."""
+        await cancel(self._workshop.rows, self._following)
+        await self.clean_up()
+        listed = await self._workshop.pool.fetchval(
+            "SELECT true FROM models WHERE id = $1", self._model
+        )
+        if not listed:
+            await self._workshop.registry.delete_files(self._model)
+
+    async def clean_up(self) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._scratch, True)
+        await self._workshop.store.delete_prefix(checkpoints(self._job))
+
+    async def _train(self) -> ModelCard:
+        specification = await self._prepare()
+        deaths, furthest = 0, -1
+        try:
+            while True:
+                try:
+                    return await supervise(specification, self._hear)
+                except ProcessEnded as ended:
+                    reached = self._hearing.iteration
+                    deaths = 1 if reached > furthest else deaths + 1
+                    furthest = max(furthest, reached)
+                    if deaths == _DEATHS:
+                        raise TrainingLost(
+                            f"{ended.detail} That came {deaths} times without getting further; "
+                            "most likely the machine has too little memory: choose a smaller "
+                            "batch_size, a smaller network or a smaller library."
+                        ) from ended
+                    _log.warning("%s It goes on from its last checkpoint.", ended.detail)
+                    self._hearing.begin_again()
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            metrics.run_ended()
+
+    async def _prepare(self) -> Path:
+        """Writes the specification; the training set stays the same however often it is called."""
+        settings = self._workshop.settings
+        store, key = self._workshop.store, f"{checkpoints(self._job)}training-set.ndjson"
+        self._reporter.set(_phase("preparing"))
+        if await store.size(key) is None:
+            await store.put_stream(key, self._workshop.indexer.training_set(self._request.library))
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        training_set = self._scratch / "training-set.ndjson"
+        async with store.local_file(key) as path:
+            await asyncio.to_thread(shutil.copyfile, path, training_set)
+        specification = self._scratch / "specification.json"
+        specification.write_text(
+            json.dumps(
+                {
+                    "job_id": self._job,
+                    "model_id": self._model,
+                    "request": self._request.model_dump(mode="json"),
+                    "store_url": settings.store_url,
+                    "training_set": str(training_set),
+                    "scratch": str(self._scratch),
+                    "max_image_bytes": settings.max_image_bytes,
+                    "max_image_pixels": settings.max_image_pixels,
+                }
+            )
+        )
+        self._reporter.set(_phase("starting"))
+        return specification
+
+    def _hear(self, event: Event) -> None:
+        progress = self._hearing.take(event)
+        if progress:
+            self._reporter.set(progress)
+
+    async def _list(self, card: ModelCard) -> None:
+        async with self._workshop.pool.acquire() as connection, connection.transaction():
+            await self._context.guard(connection)
+            await curves.begin(connection, _run_of(card, self._job))
+            if await self._workshop.registry.add(connection, self._job, card):
+                metrics.MODELS_TRAINED.inc()
+
+    async def _follow(self, card: ModelCard) -> dict[str, Any]:
+        if self._request.then == "nothing":
+            return {"promoted": False}
+        if self._request.then == "promote":
+            job = await self._wait_for(self._promote, "indexing", card)
+            promoted = bool((job.result or {}).get("promoted", True))
+            return {"promoted": promoted, "reindex_job": job.id}
+        job = await self._wait_for(self._evaluate, "evaluating", card)
+        return {"promoted": False, "evaluate_job": job.id, "evaluation": job.result}
+
+    async def _promote(self, card: ModelCard) -> Job:
+        return await self._workshop.indexer.promote(
+            card.library, card.id, idempotency_key=f"promote:{self._job}"
+        )
+
+    async def _evaluate(self, card: ModelCard) -> Job:
+        return await self._workshop.rows.submit(
+            JobKind.EVALUATE,
+            {"model": card.id, "queries": None},
+            library=card.library,
+            idempotency_key=f"evaluate:{self._job}",
+        )
+
+    async def _wait_for(
+        self, make: Callable[[ModelCard], Awaitable[Job]], phase: str, card: ModelCard
+    ) -> Job:
+        try:
+            self._following = await make(card)
+            job = await follow(self._workshop.rows, self._following, self._reporter, phase)
+        except _PASSING:
+            raise
+        except KinsightError as error:
+            raise _after_training(error, card, self._request.then) from error
+        if job.state is JobState.SUCCEEDED:
+            return job
+        raise _after_training(reason(job), card, self._request.then)
+
+
+class _Hearing:
+    """What a training process has said and is not yet in the database."""
+
+    def __init__(self, request: TrainRequest, model: str, job_id: str) -> None:
+        self._request, self._model, self._job = request, model, job_id
+        self._points: list[CurvePoint] = []
+        self._writing = 0
+        self._begun = False
+        self._rewind = True
+        self._device: str | None = None
+        self._machine: str | None = None
+        self.iteration = 0
+
+    def begin_again(self) -> None:
+        """The process starts anew: iterations after its checkpoint come a second time."""
+        self._rewind = True
+
+    def take(self, event: Event) -> Progress | None:
+        """The progress, where the event tells of it."""
+        if event["event"] == "curve":
+            self._points.append(CurvePoint(**event["point"]))
+        if event["event"] != "progress":
+            return None
+        progress = Progress(**event["progress"])
+        self.iteration = metrics.observe(progress, self.iteration)
+        extra = progress.model_extra or {}
+        self._device = extra.get("device") or self._device
+        self._machine = extra.get("machine") or self._machine
+        return progress
+
+    async def write(self, connection: Connection) -> None:
+        """The run and its new points, in the transaction that writes the progress."""
+        self._writing = len(self._points)
+        if self._device is None and not self._points:
+            return
+        if not self._begun:
+            await curves.begin(connection, self._run())
+        if self._points:
+            if self._rewind:
+                await curves.rewind(connection, self._job, self._points[0].iteration)
+            await curves.add(connection, self._job, self._points)
+
+    def written(self) -> None:
+        """That transaction is committed."""
+        self._begun = self._begun or self._device is not None
+        self._rewind = self._rewind and self._writing == 0
+        del self._points[: self._writing]
+
+    def _run(self) -> TrainingRun:
+        return TrainingRun(
+            job=self._job,
+            library=self._request.library,
+            model=self._model,
+            network=self._request.network,
+            recipe=self._request.recipe,
+            device=self._device or "",
+            machine=self._machine or platform.node(),
+            started_at=datetime.now(UTC),
+            iterations_per_second=None,
+            points=[],
+        )
+
+
+def _phase(phase: str) -> Progress:
+    return Progress(unit="iterations", phase=phase)
+
+
+def _run_of(card: ModelCard, job_id: str) -> TrainingRun:
+    """The run as the finished model's card tells it."""
+    return TrainingRun(
+        job=job_id,
+        library=card.library,
+        model=card.id,
+        network=card.network,
+        recipe=card.recipe,
+        device=card.device,
+        machine=card.machine,
+        started_at=card.started_at,
+        iterations_per_second=None,
+        points=[],
+    )
+
+
+def _after_training(error: KinsightError, card: ModelCard, then: str) -> KinsightError:
+    """What went wrong, and that the model is not lost."""
+    detail = (
+        f"{error.detail} The model {card.id} is trained and kept; "
+        f"`POST /models/{card.id}/{then}` tries again."
+    )
+    kept = {**error.extensions, "model": card.id}
+    # The training job itself must not be taken for one that a later attempt would mend.
+    return (
+        KinsightError(detail, **kept)
+        if isinstance(error, _PASSING)
+        else type(error)(detail, **kept)
+    )

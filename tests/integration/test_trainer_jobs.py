@@ -1,0 +1,178 @@
+"""Training and evaluation jobs with the real indexer, extractor and training process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+import feature_extractor.app
+import indexer.app
+import trainer.app
+from integration.serving import System, archive, system
+from kinsight.contracts.jobs import Job, JobState
+from kinsight.contracts.models import Evaluation, TrainingRun, TrainRequest
+from kinsight.errors import JobFinished
+from kinsight.local.sample import sample_images
+from trainer import curves
+
+SMALL = {"input_size": 32, "width": 0.125, "fc_width": 64, "hash_bits": 16, "towers": 1}
+PER_CLASS = 40
+LABELS = ("0", "1", "7")
+
+
+def digits(part: str = "train", per_class: int = PER_CLASS) -> dict[str, bytes]:
+    """Files of three classes, as an archive of class folders has them."""
+    files: dict[str, bytes] = {}
+    for label in LABELS:
+        images = [image for image in sample_images(part) if image.label == label]  # type: ignore[arg-type]
+        files |= {f"{label}/{image.filename}": image.data for image in images[:per_class]}
+    return files
+
+
+def request(**changes: Any) -> TrainRequest:
+    values: dict[str, Any] = {
+        "library": "digits",
+        "network": "alexnet",
+        "network_options": SMALL,
+        "recipe": "fine-tune",
+        "recipe_options": {"epochs": 4, "mirror": False, "batch_size": 16},
+        "min_images_per_class": 20,
+        "trained_by": "a test",
+    }
+    return TrainRequest(**{**values, **changes})
+
+
+@pytest.fixture
+async def running(database_url: str, tmp_path: Path) -> AsyncIterator[System]:
+    """Indexer, extractor and trainer, and a library of three digits."""
+    async with system(database_url, tmp_path, job_lease_seconds=2.0) as started:
+        await started.start("extractor", feature_extractor.app.create_app)
+        await started.start("indexer", indexer.app.create_app)
+        await started.start("trainer", trainer.app.create_app)
+        await started.fill("digits", digits())
+        yield started
+
+
+async def leftovers(system: System) -> list[str]:
+    scratch = [path.name for path in (system.settings.data_dir / "scratch").glob("*")]  # type: ignore[operator]
+    return [
+        *scratch,
+        *await system.store.keys("checkpoints/"),
+        *await system.store.keys("uploads/evaluate/"),
+    ]
+
+
+@pytest.mark.slow
+async def test_train_promote_and_evaluate(running: System) -> None:
+    seen: list[Job] = []
+
+    def watch(job: Job) -> bool:
+        seen.append(job)
+        return job.state.ended
+
+    job = await running.until(await running.trainer.train(request()), watch)
+    assert job.state is JobState.SUCCEEDED, job.error
+    assert job.result is not None
+    assert job.result["promoted"] is True
+    assert job.result["trained_by"] == "a test"
+    assert job.result["epochs"] == 4
+    assert (await running.indexer.library("digits")).model == job.result["model"]
+    reindex = await running.rows.get(job.result["reindex_job"])
+    assert reindex.state is JobState.SUCCEEDED
+    phases = {(found.progress.model_extra or {}).get("phase") for found in seen}
+    assert {"starting", "indexing"} <= phases
+    assert await leftovers(running) == []
+
+    model = await running.trainer.model(job.result["model"])
+    assert model.card.classes == list(LABELS)
+    assert [listed.id for listed in (await running.trainer.models("digits")).models] == [model.id]
+    found_curves = await running.trainer.training_curves({"model": model.id})
+    assert found_curves.runs[0].points[-1].iteration == job.result["iterations"]
+    assert found_curves.runs[0].device == model.card.device
+    assert found_curves.runs[0].machine == model.card.machine
+
+    files = digits("test", 10) | {"7/broken.png": b"no picture", "loose.png": b"no folder"}
+    files |= {"unicorn/one.png": next(iter(digits("test", 11).values()))}
+    await running.store.put("uploads/queries", archive(files))
+    job = await running.ended(await running.trainer.evaluate(model.id, "uploads/queries"))
+    assert job.state is JobState.SUCCEEDED, job.error
+    found = Evaluation(**(job.result or {}))
+    assert (found.queries, found.skipped) == (31, 2)
+    assert found.unknown_labels == {"unicorn": 1}
+    assert len({(row.space, row.routing) for row in found.results}) == len(found.results) == 12
+    assert await leftovers(running) == []
+    assert (await running.trainer.model(model.id)).card.evaluation == job.result
+
+    job = await running.ended(await running.trainer.evaluate(model.id))
+    assert job.state is JobState.SUCCEEDED, job.error
+    found = Evaluation(**(job.result or {}))
+    assert found.queries == model.card.validation_images
+
+
+@pytest.mark.slow
+async def test_cancelled_training_leaves_nothing(running: System) -> None:
+    long = request(recipe_options={"epochs": 5000, "batch_size": 16, "checkpoint_seconds": 1})
+    job = await running.trainer.train(long)
+
+    async def checkpointed() -> bool:
+        keys = await running.store.keys(f"checkpoints/{job.id}/")
+        return any(not key.endswith(".ndjson") for key in keys)
+
+    async with asyncio.timeout(60):
+        while not await checkpointed():
+            await asyncio.sleep(0.05)
+    began = asyncio.get_running_loop().time()
+    await running.rows.cancel(job.id)
+    job = await running.ended(job, 10)
+    assert asyncio.get_running_loop().time() - began < 5
+    assert job.state is JobState.CANCELLED
+    assert await leftovers(running) == []
+    assert await running.store.keys("models/") == []
+    assert (await running.trainer.models()).models == []
+    assert (await running.indexer.library("digits")).model is None
+    with pytest.raises(JobFinished):
+        await running.rows.cancel(job.id)
+
+
+@pytest.mark.slow
+async def test_stopped_service_goes_on_from_the_checkpoint(running: System) -> None:
+    """A service that stops puts the job back; the next one goes on where it was."""
+    job = await running.trainer.train(
+        request(recipe_options={"epochs": 5000, "batch_size": 16, "checkpoint_seconds": 1})
+    )
+    key = f"checkpoints/{job.id}/training.pt"
+    async with asyncio.timeout(60):
+        while await running.store.size(key) is None:
+            await asyncio.sleep(0.05)
+    await running.stop("trainer")
+    stopped = await running.rows.get(job.id)
+    assert stopped.state is JobState.QUEUED
+    before = (await read_curves(running, job)).points
+    await running.start("trainer", trainer.app.create_app)
+    resumed = await running.until(
+        job,
+        lambda found: (
+            found.state.ended
+            or (found.state is JobState.RUNNING and iteration(found) > iteration(stopped))
+        ),
+    )
+    assert resumed.state is JobState.RUNNING, resumed.error
+    await running.rows.cancel(job.id)
+    await running.ended(job)
+    after = (await read_curves(running, job)).points
+    assert after[0] == before[0], "the curve goes on, it does not begin again"
+    seconds = [point.seconds for point in after]
+    assert seconds == sorted(seconds)
+
+
+def iteration(job: Job) -> int:
+    return int((job.progress.model_extra or {}).get("iteration") or 0)
+
+
+async def read_curves(system: System, job: Job) -> TrainingRun:
+    return (await curves.read(system.pool, job=UUID(job.id))).runs[0]
