@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kinsight.cli.app import app
-from kinsight.errors import JobNotFound, ModelInUse, TooFewImages
 from scripted_gateway import Answer, Gateway, Seen, document, job, problem, serve
 from typer.testing import CliRunner, Result
+
+from kinsight.cli.app import app
+from kinsight.errors import JobNotFound, ModelInUse, TooFewImages
 
 _CREATED = "2026-11-21T00:00:00Z"
 _LIBRARY = {

@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from scripted_gateway import Answer, BreakOff, Seen, document, job, problem, serve
+
 from kinsight.clients import Kinsight
 from kinsight.contracts.jobs import JobState
 from kinsight.errors import (
@@ -18,7 +20,6 @@ from kinsight.errors import (
     TooFewImages,
     Unavailable,
 )
-from scripted_gateway import Answer, BreakOff, Seen, document, job, problem, serve
 
 
 def _free_port() -> int:

@@ -111,7 +111,8 @@ async def search(
     ] = [],  # noqa: B006  FastAPI copies it
     min_similarity: Annotated[float | None, Query(ge=0, le=1)] = None,
     crop: Annotated[str | None, Query(description="x,y,w,h in pixels of the picture.")] = None,
-    crops: Annotated[Literal[1, 10], Query(description="10: mean of AlexNet's ten crops.")] = 1,
+    # texts: pydantic reads no whole numbers for a Literal from a query
+    crops: Annotated[Literal["1", "10"], Query(description="10: mean of ten crops.")] = "1",
     image_id: Annotated[str | None, Query(description="Search with an image of ours.")] = None,
     image_url: Annotated[str | None, Query(description="Fetch the picture from there.")] = None,
 ) -> SearchAnswer:
@@ -130,7 +131,7 @@ async def search(
         "classes": named,
         "min_similarity": min_similarity,
     }
-    found = await _find(state, library, image, query, crop=crop, crops=crops)
+    found = await _find(state, library, image, query, crop=crop, crops=int(crops))
     answer, meta = found.answer, found.meta
     parts = {
         "receive": (received - began) * 1e3,

@@ -11,7 +11,21 @@ import typer
 
 # The command line may not load the recipes (they need torch); a test holds this to theirs.
 RECIPE_OPTIONS = frozenset(
-    {"epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "mirror"}
+    {
+        "balance",
+        "batch_size",
+        "checkpoint_seconds",
+        "clip_norm",
+        "crop_padding",
+        "epochs",
+        "learning_rate",
+        "mirror",
+        "momentum",
+        "pretrained_rate",
+        "quantisation",
+        "warmup",
+        "weight_decay",
+    }
 )
 
 

@@ -1,0 +1,1 @@
+"""The whole system as users run it, from outside: command line, REST, public client."""
