@@ -315,6 +315,14 @@ class TrainingDiverged(Unprocessable):
     title = "Training diverged"
 
 
+class StorageFull(KinsightError):
+    """The server's disk is full; nothing of this request was kept. Make room and send it again."""
+
+    status = 507
+    code = "storage-full"
+    title = "Storage full"
+
+
 class Unavailable(KinsightError):
     """A service this request needs does not answer; try again in a moment."""
 

@@ -25,9 +25,7 @@ async def training_curves(
 
 
 @router.get("/sla", summary="The requirements, each with its measured value")
-async def sla(
-    state: GatewayState, hours: Annotated[float, Query(gt=0, le=720)] = 24
-) -> SlaReport:
+async def sla(state: GatewayState, hours: Annotated[float, Query(gt=0, le=720)] = 24) -> SlaReport:
     return await state.admin.sla(hours)
 
 

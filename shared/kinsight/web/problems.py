@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +13,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from kinsight.errors import InvalidRequest, KinsightError
+from kinsight.database.pool import CONNECTION_ERRORS
+from kinsight.errors import InvalidRequest, KinsightError, StorageFull, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -60,6 +62,15 @@ def install(app: FastAPI) -> None:
         answer = _plain(status, code, _explain(status, error))
         answer.headers.update(error.headers or {})
         return answer
+
+    async def _away(request: Request, error: Exception) -> JSONResponse:
+        _log.warning("%s %s: %r", request.method, request.url.path, error)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return response(StorageFull())
+        return response(Unavailable("Postgres or the store does not answer; try again shortly."))
+
+    for kind in CONNECTION_ERRORS:
+        app.add_exception_handler(kind, _away)
 
     @app.exception_handler(Exception)
     async def _unknown(request: Request, error: Exception) -> JSONResponse:
