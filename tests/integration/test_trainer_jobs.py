@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,38 +12,12 @@ import pytest
 import feature_extractor.app
 import indexer.app
 import trainer.app
+from integration.digits import LABELS, digits, request
 from integration.serving import System, archive, system
 from kinsight.contracts.jobs import Job, JobState
-from kinsight.contracts.models import Evaluation, TrainingRun, TrainRequest
+from kinsight.contracts.models import Evaluation, TrainingRun
 from kinsight.errors import JobFinished
-from kinsight.local.sample import sample_images
 from trainer import curves
-
-SMALL = {"input_size": 32, "width": 0.125, "fc_width": 64, "hash_bits": 16, "towers": 1}
-PER_CLASS = 40
-LABELS = ("0", "1", "7")
-
-
-def digits(part: str = "train", per_class: int = PER_CLASS) -> dict[str, bytes]:
-    """Files of three classes, as an archive of class folders has them."""
-    files: dict[str, bytes] = {}
-    for label in LABELS:
-        images = [image for image in sample_images(part) if image.label == label]  # type: ignore[arg-type]
-        files |= {f"{label}/{image.filename}": image.data for image in images[:per_class]}
-    return files
-
-
-def request(**changes: Any) -> TrainRequest:
-    values: dict[str, Any] = {
-        "library": "digits",
-        "network": "alexnet",
-        "network_options": SMALL,
-        "recipe": "fine-tune",
-        "recipe_options": {"epochs": 4, "mirror": False, "batch_size": 16},
-        "min_images_per_class": 20,
-        "trained_by": "a test",
-    }
-    return TrainRequest(**{**values, **changes})
 
 
 @pytest.fixture

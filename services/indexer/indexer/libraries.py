@@ -150,14 +150,15 @@ async def delete(pool: Pool, name: str) -> None:
 
 async def model_use(pool: Pool, model: str) -> ModelUse:
     rows = await pool.fetch(
-        "SELECT l.name, i.id = l.live_index AS live FROM indexes i JOIN libraries l"
-        " ON i.id IN (l.live_index, l.previous_index) WHERE i.model_id = $1 ORDER BY l.name",
+        "SELECT l.name, CASE i.id WHEN l.live_index THEN 'live' WHEN l.previous_index THEN"
+        " 'previous' ELSE 'candidate' END AS use FROM indexes i JOIN libraries l"
+        " ON l.id = i.library_id WHERE i.model_id = $1 GROUP BY 1, 2 ORDER BY 1",
         model,
     )
-    return ModelUse(
-        live=[row["name"] for row in rows if row["live"]],
-        previous=[row["name"] for row in rows if not row["live"]],
-    )
+    uses: dict[str, list[str]] = {"live": [], "previous": [], "candidate": []}
+    for row in rows:
+        uses[row["use"]].append(row["name"])
+    return ModelUse(**uses)
 
 
 async def drop_model(pool: Pool, model: str) -> None:

@@ -1,8 +1,9 @@
 """The reindex job: fills an index beside the live one, then switches in one transaction.
 
 Searches go on under the live index all the while; what is ingested meanwhile goes there, and is
-taken over before the switch. Modes: `promote` another model, `rebuild` under the live model,
-`catch-up` fills what the live index lacks (after a rollback or a clear).
+taken over before the switch. Modes: `promote` another model, `build` its index without the switch
+(to be evaluated), `rebuild` under the live model, `catch-up` fills what the live index lacks
+(after a rollback or a clear).
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ class ReindexJob:
             return {"library": library, "model": None, "indexed": 0, "failed": 0}
         await self.extractor.load(index.model_id)
         fill = _Fill(self, context, library_id, index)
-        while True:
-            await fill.rounds()
-            if await self._switch(context, library_id, index, fill):
-                break
+        await fill.rounds()
+        if context.claim.payload["mode"] != "build":
+            while not await self._switch(context, library_id, index, fill):
+                await fill.rounds()
         return {
             "library": library,
             "model": index.model_id,
@@ -63,7 +64,7 @@ class ReindexJob:
             if built:
                 return built
             model = context.claim.payload["model"]
-            if mode == "promote":
+            if mode in ("promote", "build"):
                 if live and live.model_id == model:
                     return live
                 earlier = await indexes.newest(

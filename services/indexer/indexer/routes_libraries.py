@@ -32,6 +32,7 @@ IdempotencyKey = Annotated[str | None, Header()]
 
 class PromoteRequest(Wire):
     model: str
+    switch: bool = True  # False: build the index, to be evaluated, and leave it beside the live one
 
 
 @router.post("/libraries", status_code=201)
@@ -153,7 +154,7 @@ async def promote(
     await libraries.library_id(state.pool, name)
     return await state.jobs.submit(
         JobKind.REINDEX,
-        {"mode": "promote", "model": request.model},
+        {"mode": "promote" if request.switch else "build", "model": request.model},
         library=name,
         idempotency_key=idempotency_key,
     )

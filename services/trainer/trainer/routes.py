@@ -84,10 +84,10 @@ async def evaluate(model: str, body: EvaluateRequest, workshop: InWorkshop) -> J
     if body.queries is not None:
         await _check_queries(workshop, body.queries)
     use = await workshop.indexer.model_use(model)
-    if not use.live and not use.previous:
+    if found.library not in (*use.live, *use.previous, *use.candidate):
         raise Conflict(
-            f"No library is indexed under the model {model}; promote it first with "
-            f"`POST /models/{model}/promote`."
+            f"The library {found.library} is not indexed under the model {model}; promote it "
+            f"first with `POST /models/{model}/promote`."
         )
     return await workshop.rows.submit(
         JobKind.EVALUATE, {"model": model, "queries": body.queries}, library=found.library

@@ -116,9 +116,15 @@ class IndexerClient:
     async def rebuild(self, name: str) -> Job:
         return await self._job(f"{_library(name)}/rebuild", None, {})
 
-    async def promote(self, name: str, model: str, idempotency_key: str | None = None) -> Job:
-        """A reindex job: builds the index under the model beside the live one, then switches."""
-        return await self._job(f"{_library(name)}/promote", {"model": model}, _key(idempotency_key))
+    async def promote(
+        self, name: str, model: str, idempotency_key: str | None = None, *, switch: bool = True
+    ) -> Job:
+        """A reindex job: builds the index under the model beside the live one, then switches.
+
+        Without `switch` the index stays beside the live one, where it can be evaluated.
+        """
+        body = {"model": model, "switch": switch}
+        return await self._job(f"{_library(name)}/promote", body, _key(idempotency_key))
 
     async def rollback(self, name: str) -> Library:
         return Library(**await self._service.json("POST", f"{_library(name)}/rollback"))

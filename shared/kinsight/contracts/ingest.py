@@ -19,10 +19,13 @@ class IngestRequest(Wire):
 
 
 class ModelUse(Wire):
-    """Which libraries are searched with a model, or could be rolled back to it."""
+    """Which libraries are searched with a model, or could be."""
 
     live: list[str]
     previous: list[str]
+    candidate: list[str] = Field(
+        default_factory=list, description="Indexed beside the live index, to be evaluated."
+    )
 
 
 class BatchAnswer(Wire):

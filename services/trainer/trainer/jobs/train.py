@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import platform
 import shutil
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kinsight.contracts.jobs import Job, JobKind, JobState, Progress
-from kinsight.contracts.models import CurvePoint, ModelCard, TrainingRun, TrainRequest
-from kinsight.database import Connection
+from kinsight.contracts.models import ModelCard, TrainingRun, TrainRequest
 from kinsight.database.pool import CONNECTION_ERRORS
 from kinsight.errors import KinsightError, LeaseLost, TrainingLost, Unavailable
 from kinsight.jobs import JobContext
 from trainer import curves, metrics
 from trainer.jobs.base import Workshop, asked_to_stop
 from trainer.jobs.follow import cancel, follow, reason
+from trainer.jobs.hearing import Hearing
 from trainer.jobs.reporter import Reporter
 from trainer.registry import model_id
 from trainer.supervise import Event, ProcessEnded, supervise
@@ -70,7 +68,7 @@ class _Run:
         self._request = TrainRequest(**context.claim.payload)
         self._model = model_id(self._request, self._job)
         self._scratch = workshop.settings.scratch / self._job
-        self._hearing = _Hearing(self._request, self._model, self._job)
+        self._hearing = Hearing(self._request, self._model, self._job)
         self._reporter = Reporter(context, workshop.pool, self._hearing)
         self._following: Job | None = None
 
@@ -172,16 +170,21 @@ class _Run:
     async def _follow(self, card: ModelCard) -> dict[str, Any]:
         if self._request.then == "nothing":
             return {"promoted": False}
-        if self._request.then == "promote":
-            job = await self._wait_for(self._promote, "indexing", card)
-            promoted = bool((job.result or {}).get("promoted", True))
-            return {"promoted": promoted, "reindex_job": job.id}
+        promoting = self._request.then == "promote"
+        index = await self._wait_for(self._index, "indexing", card)
+        if promoting:
+            return {"promoted": True, "reindex_job": index.id}
         job = await self._wait_for(self._evaluate, "evaluating", card)
-        return {"promoted": False, "evaluate_job": job.id, "evaluation": job.result}
+        return {"promoted": False, "reindex_job": index.id, "evaluate_job": job.id}
 
-    async def _promote(self, card: ModelCard) -> Job:
+    async def _index(self, card: ModelCard) -> Job:
+        """Makes the model's index live, or builds it beside the live one for the evaluation."""
+        then = self._request.then
         return await self._workshop.indexer.promote(
-            card.library, card.id, idempotency_key=f"promote:{self._job}"
+            card.library,
+            card.id,
+            idempotency_key=f"{then}:{self._job}",
+            switch=then == "promote",
         )
 
     async def _evaluate(self, card: ModelCard) -> Job:
@@ -189,7 +192,7 @@ class _Run:
             JobKind.EVALUATE,
             {"model": card.id, "queries": None},
             library=card.library,
-            idempotency_key=f"evaluate:{self._job}",
+            idempotency_key=f"evaluation:{self._job}",
         )
 
     async def _wait_for(
@@ -205,69 +208,6 @@ class _Run:
         if job.state is JobState.SUCCEEDED:
             return job
         raise _after_training(reason(job), card, self._request.then)
-
-
-class _Hearing:
-    """What a training process has said and is not yet in the database."""
-
-    def __init__(self, request: TrainRequest, model: str, job_id: str) -> None:
-        self._request, self._model, self._job = request, model, job_id
-        self._points: list[CurvePoint] = []
-        self._writing = 0
-        self._begun = False
-        self._rewind = True
-        self._device: str | None = None
-        self._machine: str | None = None
-        self.iteration = 0
-
-    def begin_again(self) -> None:
-        """The process starts anew: iterations after its checkpoint come a second time."""
-        self._rewind = True
-
-    def take(self, event: Event) -> Progress | None:
-        """The progress, where the event tells of it."""
-        if event["event"] == "curve":
-            self._points.append(CurvePoint(**event["point"]))
-        if event["event"] != "progress":
-            return None
-        progress = Progress(**event["progress"])
-        self.iteration = metrics.observe(progress, self.iteration)
-        extra = progress.model_extra or {}
-        self._device = extra.get("device") or self._device
-        self._machine = extra.get("machine") or self._machine
-        return progress
-
-    async def write(self, connection: Connection) -> None:
-        """The run and its new points, in the transaction that writes the progress."""
-        self._writing = len(self._points)
-        if self._device is None and not self._points:
-            return
-        if not self._begun:
-            await curves.begin(connection, self._run())
-        if self._points:
-            if self._rewind:
-                await curves.rewind(connection, self._job, self._points[0].iteration)
-            await curves.add(connection, self._job, self._points)
-
-    def written(self) -> None:
-        """That transaction is committed."""
-        self._begun = self._begun or self._device is not None
-        self._rewind = self._rewind and self._writing == 0
-        del self._points[: self._writing]
-
-    def _run(self) -> TrainingRun:
-        return TrainingRun(
-            job=self._job,
-            library=self._request.library,
-            model=self._model,
-            network=self._request.network,
-            recipe=self._request.recipe,
-            device=self._device or "",
-            machine=self._machine or platform.node(),
-            started_at=datetime.now(UTC),
-            iterations_per_second=None,
-            points=[],
-        )
 
 
 def _phase(phase: str) -> Progress:
