@@ -54,8 +54,22 @@ class System:
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 
-    def state(self) -> dict[str, Any]:
-        """All that a refused request must leave as it was."""
+    @contextmanager
+    def unchanged(self, *parts: str) -> Iterator[None]:
+        """What happens inside leaves these parts as they were; without any named, all.
+
+        Uploads may be swept meanwhile, but none may be left.
+        """
+        before = self._state()
+        yield
+        after = self._state()
+        for part in parts or before:
+            if part == "uploads":
+                assert set(after[part]) <= set(before[part])
+            else:
+                assert after[part] == before[part], part
+
+    def _state(self) -> dict[str, list[Any]]:
         with Kinsight(self.url) as client:
             return {
                 "libraries": [library.model_dump() for library in client.libraries()],

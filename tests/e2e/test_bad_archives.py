@@ -25,14 +25,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def library(system: System, client: Kinsight, digits: Digits) -> Iterator[str]:
-    """A name for a library that is gone afterwards; all the rest stays as it was."""
-    before = system.state()
-    yield "strange"
-    if any(found.name == "strange" for found in client.libraries()):
-        client.delete_library("strange")
-    after = system.state()
-    for part in ("libraries", "models", "uploads", "weights"):
-        assert after[part] == before[part], part
+    """A name for a library that is gone afterwards; all others stay as they were."""
+    with system.unchanged("libraries", "models", "weights"):
+        yield "strange"
+        if any(found.name == "strange" for found in client.libraries()):
+            client.delete_library("strange")
 
 
 def make_zip(files: dict[str, bytes]) -> bytes:
@@ -110,7 +107,7 @@ def test_bad_member_costs_only_itself(
 @pytest.mark.parametrize(
     "data",
     [b"no archive at all", b"PK\x03\x04 nor is this", bytes(2048), b"\x1f\x8b\x08 nor this"],
-    ids=["text", "zip", "zeros", "gzip"],
+    ids=["text", "zip", "empty tar", "gzip"],
 )
 def test_upload_that_is_no_archive(
     http: httpx.Client, client: Kinsight, library: str, data: bytes
@@ -122,9 +119,19 @@ def test_upload_that_is_no_archive(
         assert job.state == "failed"
         assert job.error is not None
         assert (job.error["status"], job.error["code"]) == (422, "bad-archive")
-        assert "zip or tar" in job.error["detail"]
+        assert "archive" in job.error["detail"]
     else:
         check(response, 422, "bad-archive", "zip or tar")
+
+
+def test_evaluation_with_no_archive(http: httpx.Client, client: Kinsight, digits: Digits) -> None:
+    response = http.post(f"/models/{digits.model}/evaluate", content=b"no archive")
+    assert response.status_code == 202, response.text
+    job = client.wait(response.json()["id"], timeout=60, poll_seconds=0.1)
+    assert job.state == "failed"
+    assert job.error is not None
+    assert (job.error["status"], job.error["code"]) == (422, "bad-archive")
+    assert "zip or tar" in job.error["detail"]
 
 
 def test_terabyte_of_zeros(

@@ -108,14 +108,17 @@ async def delete_image(state: IndexerState, image_id: str) -> None:
 async def ingest(
     state: IndexerState, name: str, request: IngestRequest, idempotency_key: IdempotencyKey = None
 ) -> Job:
-    """Checks the source before there is a job; an unreadable upload is deleted at once."""
-    await libraries.library_id(state.pool, name)
+    """Checks the source before there is a job; an unreadable upload is deleted at once.
+
+    The library comes last: the gateway makes one that is missing, but not for a bad source.
+    """
     if sum(source is not None for source in (request.upload, request.folder, request.urls)) != 1:
         raise InvalidRequest("Send exactly one of an archive, a folder and urls.")
     if request.upload is not None:
         await _check_upload(state, request.upload)
     if request.folder is not None:
         allowed_folder(request.folder, state.settings.ingest_roots)
+    await libraries.library_id(state.pool, name)
     return await state.jobs.submit(
         JobKind.INGEST, request.model_dump(), library=name, idempotency_key=idempotency_key
     )

@@ -22,6 +22,21 @@ _ANSWER = TypeVar("_ANSWER", bound=BaseModel)
 Params = Mapping[str, str | int | float | Sequence[str] | None]
 
 
+class UnknownProblem(KinsightError):
+    """A problem that this client has no class for: the server may be newer."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(problem.get("detail"))
+        self._problem = problem
+        self.title = problem.get("title", type(self).title)  # type: ignore[misc]  # of its own
+        self.status = problem.get("status", type(self).status)  # type: ignore[misc]
+        self.code = problem.get("code", type(self).code)  # type: ignore[misc]
+
+    def problem(self) -> dict[str, Any]:
+        """As the server sent it."""
+        return self._problem
+
+
 class PublicConnection:
     """One gateway, its key and its pool of connections. Close it, or use it in `with`."""
 
@@ -134,7 +149,7 @@ class PublicConnection:
             problem = response.json()
             if problem.get("code") in BY_CODE:
                 raise KinsightError.from_problem(problem)
-            raise KinsightError(f"{problem.get('title')}: {problem.get('detail')}")
+            raise UnknownProblem(problem)
         sentence = (
             f"{self.base_url} answered {response.status_code} without saying why; "
             "name the address of a Kinsight gateway with --url."
