@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from kinsight.contracts.models import Accuracies, ModelCard, RetrievalSettings
 from kinsight.errors import BadOption
 from kinsight.networks import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from kinsight.errors import BadOption, UnknownNetwork
 from kinsight.networks import build, preprocessing_for
 from kinsight.networks.response_norm import LocalResponseNorm
@@ -108,3 +109,11 @@ def test_bad_options_are_named(option: str, value: object) -> None:
 def test_unknown_networks_are_refused(name: str) -> None:
     with pytest.raises(UnknownNetwork):
         build(name, {}, classes=2)
+
+
+def test_the_written_out_gradient_of_the_response_norm_is_right() -> None:
+    a = (torch.rand(2, 7, 2, 3, dtype=torch.float64) * 50).requires_grad_()
+    norm = LocalResponseNorm(alpha=1e-3)
+    assert torch.autograd.gradcheck(norm, (a,))
+    with torch.no_grad():
+        torch.testing.assert_close(norm(a), norm(a.detach().requires_grad_()).detach())

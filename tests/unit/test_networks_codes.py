@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from kinsight.networks import Outputs, build, to_arrays
 from kinsight.networks.hash_layer import Projection
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torchvision import models
+
 from kinsight.errors import UnfitWeights
 from kinsight.networks import build, check_fit, load_into, load_state
-from kinsight.networks.torchvision_networks import models
-from safetensors.torch import save_file
 
 NAME = "torchvision/shufflenet_v2_x0_5"
 

@@ -67,6 +67,7 @@ class ModelCard(Wire):
     training_images: int
     validation_images: int
     validation_image_ids: list[int] = Field(default_factory=list)
+    unreadable_images: int = Field(default=0, description="Labelled images left out.")
     trained_by: str | None = None
     started_at: datetime
     seconds: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -40,6 +40,12 @@ class EmbeddingArrays(NamedTuple):
     probabilities: NDArray[np.float32]  # (N, K)
     feature: NDArray[np.float32]  # (N, d)
     code: NDArray[np.uint8]  # (N, ceil(n / 8)), first bit highest, padded with zeros
+
+    def rows(self, selection: Any) -> EmbeddingArrays:
+        """These rows of all three, by any index of numpy."""
+        return EmbeddingArrays(
+            self.probabilities[selection], self.feature[selection], self.code[selection]
+        )
 
 
 def to_arrays(outputs: Outputs) -> EmbeddingArrays:

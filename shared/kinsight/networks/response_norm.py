@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -22,15 +24,56 @@ class LocalResponseNorm(nn.Module):
     def forward(self, a_BCHW: Tensor) -> Tensor:
         # In bfloat16 the sum next to k would keep two decimals.
         with full_precision(a_BCHW.device):
-            a = a_BCHW.float()
-            # The windowed sum over channels as a 1x1 convolution with a band matrix: four times
-            # faster on a CPU than pooling over the channels.
-            channels = a.shape[1]
-            index = torch.arange(channels, device=a.device)
-            band = (index[:, None] - index[None, :]).abs() <= self.n // 2
-            weight = (band * self.alpha).to(a.dtype)[:, :, None, None]
-            bias = torch.full((channels,), self.k, dtype=a.dtype, device=a.device)
-            return a * nn.functional.conv2d(a * a, weight, bias).pow(-self.beta)
+            a = a_BCHW if a_BCHW.dtype == torch.float64 else a_BCHW.float()
+            if torch.is_grad_enabled() and a.requires_grad:
+                settings = (self.n, self.k, self.alpha, self.beta)
+                normalised: Tensor = _Normalise.apply(a, *settings)  # type: ignore[no-untyped-call]
+                return normalised
+            return a * _power(_window_sums(a * a, self.n, self.alpha, self.k), -self.beta)
 
     def extra_repr(self) -> str:
         return f"n={self.n}, k={self.k}, alpha={self.alpha}, beta={self.beta}"
+
+
+class _Normalise(torch.autograd.Function):
+    """The same with its gradient written out: half the time and memory of the recorded steps.
+
+    With s = k + α Σ a² and b = a s^−β:  ∂L/∂a = g s^−β − 2αβ a Σ (g b / s).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, n: int, k: float, alpha: float, beta: float) -> Tensor:
+        sums = _window_sums(a * a, n, alpha, k)
+        factor = _power(sums, -beta)
+        ctx.save_for_backward(a, sums, factor)
+        ctx.n, ctx.scale = n, -2 * alpha * beta
+        return a * factor
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (g,) = gradients
+        a, sums, factor = ctx.saved_tensors
+        own = g * factor
+        others = _window_sums((own * a).div_(sums), ctx.n, ctx.scale, 0.0)
+        return torch.addcmul(own, a, others), None, None, None, None
+
+
+def _window_sums(x_BCHW: Tensor, n: int, scale: float, offset: float) -> Tensor:
+    """offset + scale · Σ over the n channels around each, as a 1x1 convolution with a band matrix.
+
+    On a CPU that is four times faster than pooling over the channels.
+    """
+    channels = x_BCHW.shape[1]
+    index = torch.arange(channels, device=x_BCHW.device)
+    band = (index[:, None] - index[None, :]).abs() <= n // 2
+    weight = (band * scale).to(x_BCHW.dtype)[:, :, None, None]
+    bias = torch.full((channels,), offset, dtype=x_BCHW.dtype, device=x_BCHW.device)
+    return nn.functional.conv2d(x_BCHW, weight, bias)
+
+
+def _power(x: Tensor, exponent: float) -> Tensor:
+    """x^exponent of positive x; roots are several times faster than powers."""
+    if exponent == -0.75:
+        root = x.rsqrt()
+        return root * root.sqrt()
+    return x.pow(exponent)

@@ -1,0 +1,104 @@
+"""Passes over images without training: features, embeddings, accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kinsight.networks import EmbeddingArrays, Outputs, RetrievalNetwork, to_arrays
+from trainer.augment import Normaliser, centre_crops
+from trainer.dataset import mapped
+from trainer.events import Reporter
+
+BATCH = 64
+
+
+class Pictures:
+    """The canvases as the network's input, centre crops unless asked otherwise."""
+
+    def __init__(self, pixels_NSS3: NDArray[np.uint8], side: int, normalise: Normaliser) -> None:
+        self.pixels, self.side, self.normalise = pixels_NSS3, side, normalise
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> Tensor:
+        """(B, 3, side, side) on the device."""
+        return self.normalise(centre_crops(self.pixels, indices, self.side))
+
+
+def blocks(indices: NDArray[np.int64], size: int = BATCH) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]
+
+
+def evaluated(
+    module: nn.Module, inputs: Callable[[NDArray[np.int64]], Tensor], indices: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], Outputs]]:
+    """Batches of indices with the module's outputs, in evaluation mode."""
+    module.eval()
+    for block in blocks(indices):
+        with torch.inference_mode():
+            yield block, module(inputs(block))
+
+
+def accuracy(
+    module: nn.Module,
+    inputs: Callable[[NDArray[np.int64]], Tensor],
+    indices: NDArray[np.int64],
+    labels_N: NDArray[np.int64],
+) -> float:
+    """Part of these images that is classified rightly; 0 of none."""
+    right = 0
+    for block, outputs in evaluated(module, inputs, indices):
+        predicted = outputs.logits.argmax(dim=1).cpu().numpy()
+        right += int((predicted == labels_N[block]).sum())
+    return right / max(1, len(indices))
+
+
+def embed(
+    module: nn.Module,
+    inputs: Callable[[NDArray[np.int64]], Tensor],
+    indices: NDArray[np.int64],
+    advance: Callable[[int], None],
+) -> EmbeddingArrays:
+    """All outputs for these images, in their order."""
+    parts = []
+    for block, outputs in evaluated(module, inputs, indices):
+        parts.append(to_arrays(outputs))
+        advance(len(block))
+    return EmbeddingArrays(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def cached_features(
+    network: RetrievalNetwork,
+    pictures: Pictures,
+    indices: NDArray[np.int64],
+    file: Path,
+    reporter: Reporter,
+    *,
+    mirrored: bool = False,
+) -> NDArray[np.float32]:
+    """(N, d) float32, rows filled at `indices`; kept in the file, so a resumed run goes on.
+
+    mirrored: of the mirror images.
+    """
+    shape = (len(pictures.pixels), network.feature_dimensions)
+    features = mapped(file.with_suffix(".f32"), shape, np.float32)
+    present = mapped(file.with_suffix(".u8"), shape[:1], np.uint8)
+    missing = indices[present[indices] == 0]
+    done = len(indices) - len(missing)
+    reporter.phase("features", len(indices), done=done)
+    network.eval()
+    for block in blocks(missing):
+        x = pictures[block]
+        with torch.inference_mode():
+            found = network.features(x.flip(3) if mirrored else x)
+        features[block] = found.float().cpu().numpy()
+        features.flush()
+        present[block] = 1
+        done += len(block)
+        reporter.advance(done)
+    return features

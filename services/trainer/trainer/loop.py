@@ -1,0 +1,227 @@
+"""The training loop: one for every recipe, read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kinsight.contracts.models import CurvePoint
+from kinsight.errors import TrainingDiverged
+from kinsight.networks import Outputs
+from trainer.checkpoint import Checkpoint, Checkpoints
+from trainer.devices import Device
+from trainer.events import Reporter
+from trainer.losses import Loss, correct
+from trainer.schedule import Schedule
+from trainer.seeds import derive, generator
+
+_SECONDS_BETWEEN_POINTS = 1.0
+_RECENT = 50  # iterations that the loss and the accuracy shown are means of
+
+
+class Inputs(Protocol):
+    """Where the batches come from."""
+
+    def prepare(
+        self, positions: NDArray[np.int64], rng: np.random.Generator
+    ) -> NDArray[np.generic]:
+        """Runs in a thread, a batch ahead. positions: which of the training images."""
+        ...
+
+    def to_device(self, batch: NDArray[np.generic]) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what, and how. labels: (N,) class numbers of the training images."""
+
+    module: nn.Module
+    inputs: Inputs
+    labels: NDArray[np.int64]
+    loss: Loss
+    optimiser: torch.optim.Optimizer
+    schedule: Schedule
+    epochs: int
+    batch_size: int
+    clip_norm: float | None
+    validate: Callable[[], float]
+    key: str
+    seed: int
+
+    @property
+    def per_epoch(self) -> int:
+        """Full batches only: a rest of one image would upset batch normalisation."""
+        return max(1, len(self.labels) // self.batch_size)
+
+    @property
+    def iterations(self) -> int:
+        return self.epochs * self.per_epoch
+
+
+class Finished(NamedTuple):
+    iterations: int
+    earlier_seconds: float
+
+
+def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Reporter) -> Finished:
+    """Trains the task's module in place, from its checkpoint where there is one.
+
+    A run that is stopped and resumed takes the same steps as one that is not. Raises
+    TrainingDiverged before a step on a loss that is no finite number.
+    """
+    start, seconds_before = _resume(task, checkpoints)
+    begun = time.monotonic()
+    watch = _Watch(task, reporter, start)
+    labels = torch.from_numpy(task.labels).to(device.torch)
+    task.module.train()
+    for iteration, positions, batch in _batches(task, start):
+        # Dropout draws the same numbers in a resumed run.
+        torch.manual_seed(derive(task.seed, "step", iteration))
+        _set_rates(task, iteration)
+        x, y = task.inputs.to_device(batch), labels[torch.from_numpy(positions).to(device.torch)]
+        with device.autocast():
+            outputs: Outputs = task.module(x)
+        loss = task.loss(outputs, y)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingDiverged(
+                f"The loss is {value} at iteration {iteration}; try a lower learning_rate."
+            )
+        task.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if task.clip_norm is not None:
+            nn.utils.clip_grad_norm_(task.module.parameters(), task.clip_norm)
+        task.optimiser.step()
+
+        seconds = seconds_before + time.monotonic() - begun
+        watch.step(iteration + 1, value, correct(outputs, y) / len(positions), seconds)
+        epoch_ends = (iteration + 1) % task.per_epoch == 0
+        if epoch_ends:
+            watch.validated(task.validate(), seconds)
+            task.module.train()
+        if checkpoints.due(epoch_ends) or iteration + 1 == task.iterations:
+            checkpoints.save(_checkpoint(task, iteration + 1, seconds))
+    return Finished(task.iterations, seconds_before)
+
+
+def _batches(
+    task: Task, start: int
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.generic]]]:
+    """Iteration, positions and prepared batch; the next batch is made while this one is used."""
+    with ThreadPoolExecutor(1, "batches") as thread:
+        order = _Order(task)
+
+        def prepare(iteration: int) -> tuple[NDArray[np.int64], NDArray[np.generic]]:
+            positions = order.positions(iteration)
+            rng = generator(task.seed, "augment", iteration)
+            return positions, task.inputs.prepare(positions, rng)
+
+        ahead = thread.submit(prepare, start) if start < task.iterations else None
+        for iteration in range(start, task.iterations):
+            assert ahead is not None
+            positions, batch = ahead.result()
+            if iteration + 1 < task.iterations:
+                ahead = thread.submit(prepare, iteration + 1)
+            yield iteration, positions, batch
+
+
+class _Order:
+    """The order of the images: a new one every epoch, the same for the same seed."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._epoch = -1
+        self._permutation = np.zeros(0, np.int64)
+
+    def positions(self, iteration: int) -> NDArray[np.int64]:
+        epoch, step = divmod(iteration, self._task.per_epoch)
+        if epoch != self._epoch:
+            rng = generator(self._task.seed, "order", epoch)
+            self._permutation, self._epoch = rng.permutation(len(self._task.labels)), epoch
+        size = self._task.batch_size
+        return self._permutation[step * size : (step + 1) * size]
+
+
+class _Watch:
+    """What the run looks like from outside."""
+
+    def __init__(self, task: Task, reporter: Reporter, start: int) -> None:
+        self._task, self._reporter = task, reporter
+        self._losses: deque[float] = deque(maxlen=_RECENT)
+        self._accuracies: deque[float] = deque(maxlen=_RECENT)
+        self._iteration, self._last_point = start, 0.0
+        reporter.phase(
+            "training",
+            task.iterations,
+            unit="iterations",
+            done=start,
+            images_per_unit=min(task.batch_size, len(task.labels)),
+        )
+        reporter.note(epochs=task.epochs, iterations=task.iterations)
+
+    def step(self, iteration: int, loss: float, accuracy: float, seconds: float) -> None:
+        self._iteration = iteration
+        self._losses.append(loss)
+        self._accuracies.append(accuracy)
+        self._reporter.advance(
+            iteration,
+            iteration=iteration,
+            epoch=round(iteration / self._task.per_epoch, 2),
+            loss=self._loss(),
+            training_accuracy=sum(self._accuracies) / len(self._accuracies),
+        )
+        if time.monotonic() - self._last_point >= _SECONDS_BETWEEN_POINTS:
+            self._point(seconds)
+
+    def validated(self, accuracy: float, seconds: float) -> None:
+        self._reporter.note(validation_accuracy=accuracy)
+        self._point(seconds, validation_accuracy=accuracy)
+
+    def _point(self, seconds: float, **facts: Any) -> None:
+        self._last_point = time.monotonic()
+        rate = self._reporter.per_second()
+        images = min(self._task.batch_size, len(self._task.labels))
+        self._reporter.curve(
+            CurvePoint(
+                iteration=self._iteration,
+                seconds=seconds,
+                loss=self._loss(),
+                images_per_second=rate * images if rate else None,
+                **facts,
+            )
+        )
+
+    def _loss(self) -> float:
+        return sum(self._losses) / len(self._losses)
+
+
+def _resume(task: Task, checkpoints: Checkpoints) -> tuple[int, float]:
+    checkpoint = checkpoints.load(task.key)
+    if checkpoint is None:
+        return 0, 0.0
+    task.module.load_state_dict(checkpoint.model)
+    task.optimiser.load_state_dict(checkpoint.optimiser)
+    return checkpoint.iteration, checkpoint.seconds
+
+
+def _checkpoint(task: Task, iteration: int, seconds: float) -> Checkpoint:
+    return Checkpoint(
+        task.key, iteration, seconds, task.module.state_dict(), task.optimiser.state_dict()
+    )
+
+
+def _set_rates(task: Task, iteration: int) -> None:
+    # The middle of the step, so that neither the first nor the last has rate 0.
+    factor = task.schedule((iteration + 0.5) / task.iterations)
+    for group in task.optimiser.param_groups:
+        group["lr"] = group["initial_lr"] * factor

@@ -1,0 +1,41 @@
+"""What training minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kinsight.networks import Outputs
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Cross-entropy, and for hash layers two terms of Yang et al. 2018 (SSDH, eq. 5 and 6).
+
+    quantisation: weight of −4·mean((a − ½)²), which pushes activations to 0 and 1, so that
+    thresholding them loses little. balance: weight of 4·mean_n((mean_B a − ½)²), which has every
+    bit set for half of the images, so that each tells as much as it can. Both lie in [0, 1] but
+    for sign and vanish at weight 0.
+    """
+
+    quantisation: float
+    balance: float
+    hash_layer: bool
+
+    def __call__(self, outputs: Outputs, labels_B: Tensor) -> Tensor:
+        loss = nn.functional.cross_entropy(outputs.logits.float(), labels_B)
+        if not self.hash_layer:
+            return loss
+        centred = outputs.activations.float() - 0.5
+        if self.quantisation:
+            loss = loss + self.quantisation * (1 - 4 * centred.square().mean())
+        if self.balance:
+            loss = loss + self.balance * 4 * centred.mean(dim=0).square().mean()
+        return loss
+
+
+def correct(outputs: Outputs, labels_B: Tensor) -> int:
+    """How many of the batch are classified rightly."""
+    return int((torch.argmax(outputs.logits, dim=1) == labels_B).sum())

@@ -1,0 +1,74 @@
+"""`python -m trainer.process SPEC.json`: trains one model, from reading to the stored card.
+
+Standard output carries JSON lines only, see `trainer.events`; the log goes to standard error.
+Exit code 0 when the model is stored, 1 when it said `failed`, 143 when ended by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from kinsight.errors import KinsightError, Unprocessable
+from trainer import lifeline
+from trainer.events import Reporter
+from trainer.spec import read_spec
+
+_log = logging.getLogger("trainer.process")
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code."""
+    events = _claim_stdout()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    lifeline.hold()
+    # Read when torch loads. By default its threads spin while they wait for each other, which on
+    # cores shared with other processes makes a step up to five times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    reporter = Reporter(events)
+    reporter.start()
+    try:
+        (file,) = arguments
+        # torch takes seconds to load, and from here on the process can be heard and stopped.
+        from trainer.pipeline import carry_out
+
+        card = carry_out(read_spec(Path(file)), reporter)
+    # Whoever follows the job must hear of the end, whatever it was.
+    except Exception as error:  # noqa: BLE001
+        problem = as_problem(error)
+        _log.error("%s: %s", problem.title, problem.detail, exc_info=_unforeseen(error))
+        reporter.failed(problem)
+        return 1
+    reporter.done(card)
+    return 0
+
+
+def as_problem(error: Exception) -> KinsightError:
+    """What to tell of an error, whether it was foreseen or not."""
+    if isinstance(error, KinsightError):
+        return error
+    # torch's own class is not imported where torch failed to load.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return Unprocessable(
+            "Training needs more memory than there is; choose a smaller batch_size, a smaller "
+            "network or a smaller input."
+        )
+    return KinsightError(f"Training stopped on {type(error).__name__}: {error}")
+
+
+def _unforeseen(error: Exception) -> Exception | None:
+    return None if isinstance(error, KinsightError) else error
+
+
+def _claim_stdout() -> TextIO:
+    """Standard output for the events alone; whatever else is printed goes to standard error."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "w", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

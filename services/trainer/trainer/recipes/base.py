@@ -1,0 +1,56 @@
+"""What a recipe is: a way to train a network on a run's images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from kinsight.networks import EmbeddingArrays
+from kinsight.networks.options import Options
+from trainer.losses import Loss
+from trainer.run import Run
+
+
+class RecipeOptions(Options):
+    """What every recipe can be asked for."""
+
+    batch_size: int = Field(default=64, ge=2, le=4096, description="Images per step.")
+    quantisation: float = Field(
+        default=0.1, ge=0, le=10, description="Weight of the term that makes codes binary."
+    )
+    balance: float = Field(
+        default=1.0, ge=0, le=10, description="Weight of the term that evens out the bits."
+    )
+    checkpoint_seconds: float = Field(
+        default=20, ge=0.1, le=3600, description="Time between checkpoints."
+    )
+
+    def loss(self, run: Run) -> Loss:
+        hash_layer = run.network.code_kind == "hash-layer"
+        return Loss(self.quantisation, self.balance, hash_layer)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """earlier_seconds: training time of attempts before this one. embed: outputs of the trained
+    network for images of the run, by index; the second argument is told how many more are done.
+    """
+
+    iterations: int
+    epochs: int
+    earlier_seconds: float
+    embed: Callable[[NDArray[np.int64], Callable[[int], None]], EmbeddingArrays]
+
+
+class Recipe(Protocol):
+    @property
+    def options(self) -> type[RecipeOptions]: ...
+
+    def train(self, run: Run, options: RecipeOptions) -> Trained:
+        """Trains the run's network in place, and leaves it in evaluation mode."""
+        ...
