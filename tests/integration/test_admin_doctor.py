@@ -65,6 +65,7 @@ async def test_doctor_finds_a_store_that_cannot_be_written(alone: System, tmp_pa
     assert not check.ok
 
 
+@pytest.mark.slow
 async def test_doctor_of_a_whole_system(alone: System) -> None:
     await alone.start("extractor", feature_extractor.app.create_app)
     await alone.start("indexer", indexer.app.create_app)

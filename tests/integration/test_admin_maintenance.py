@@ -86,6 +86,7 @@ async def test_two_models_of_one_library(running: System) -> None:
     assert (await running.indexer.library("digits")).indexed == len(digits())
 
 
+@pytest.mark.slow
 async def test_maintenance_of_what_is_not_there(running: System) -> None:
     client = AdminClient(running.client("admin"))
     with pytest.raises(LibraryNotFound):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
+import psutil
 import pytest
 
 import feature_extractor.app
@@ -122,7 +125,14 @@ async def test_stopped_service_goes_on_from_the_checkpoint(running: System) -> N
     async with asyncio.timeout(60):
         while await running.store.size(key) is None:
             await asyncio.sleep(0.05)
+    process = training_process()
+    assert process is not None
+    process.kill()  # the service starts another one, which goes on from the checkpoint
+    async with asyncio.timeout(60):
+        while training_process() in (None, process):
+            await asyncio.sleep(0.05)
     await running.stop("trainer")
+    assert training_process() is None
     stopped = await running.rows.get(job.id)
     assert stopped.state is JobState.QUEUED
     before = (await read_curves(running, job)).points
@@ -141,6 +151,31 @@ async def test_stopped_service_goes_on_from_the_checkpoint(running: System) -> N
     assert after[0] == before[0], "the curve goes on, it does not begin again"
     seconds = [point.seconds for point in after]
     assert seconds == sorted(seconds)
+
+
+def training_process() -> psutil.Process | None:
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            alive = child.status() != psutil.STATUS_ZOMBIE
+            if alive and "trainer.process" in child.cmdline():
+                return child
+    return None
+
+
+@pytest.mark.slow
+async def test_a_process_that_is_killed_again_and_again_fails_the_job(
+    running: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    job = await running.ended(await running.trainer.train(request()), 20)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "training-lost"
+    assert "memory" in job.error["detail"]
+    assert await leftovers(running) == []
 
 
 def iteration(job: Job) -> int:

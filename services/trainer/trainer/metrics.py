@@ -16,6 +16,8 @@ IMAGES_PER_SECOND = Gauge(
 LOSS = Gauge("kinsight_training_loss", "Training loss at the last iteration reported.")
 JOBS_RUNNING = Gauge("kinsight_trainer_jobs_running", "Jobs running in this process.", ["kind"])
 DEVICE = Info("kinsight_training_device", "What the present or last training run runs on.")
+for _kind in ("train", "evaluate"):
+    JOBS_RUNNING.labels(_kind)  # shown as 0 from the start
 MODELS_TRAINED = Counter("kinsight_models_trained_total", "Models trained.")
 QUERIES_EVALUATED = Counter("kinsight_evaluation_queries_total", "Queries of evaluations.")
 

@@ -26,6 +26,7 @@ class WeightsStore:
     def __init__(self, store: Store, settings: TrainerSettings) -> None:
         self._store = store
         self._settings = settings
+        self._examining = asyncio.Lock()  # one at a time: each may take the memory of its limit
 
     async def add(self, upload: str) -> WeightsInfo:
         """Checks and keeps an uploaded file, and deletes the upload either way.
@@ -54,7 +55,13 @@ class WeightsStore:
         return self._store.local_file(await self._existing_key(weights))
 
     async def _keep(self, path: Path, converted: Path) -> WeightsInfo:
-        found = await self._examine(path, converted)
+        if not _may_be_weights(path):
+            raise UnfitWeights(
+                "The file is neither a safetensors file nor a PyTorch state dict; write one with "
+                "safetensors.torch.save_file(model.state_dict(), path)."
+            )
+        async with self._examining:
+            found = await self._examine(path, converted)
         key = _key(found["sha256"])
         if await self._store.size(key) is None:
             await self._store.put_stream(key, _chunks(converted if found["converted"] else path))
@@ -108,6 +115,13 @@ class WeightsStore:
                 "`POST /weights` first."
             )
         return key
+
+
+def _may_be_weights(path: Path) -> bool:
+    """By its first bytes: a safetensors header, a zip as torch writes it, or a pickle."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:9] == b"{" or start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"
 
 
 def _key(sha256: str) -> str:
