@@ -85,6 +85,15 @@ async def test_uptime_is_lost_while_nobody_measures(pool: Pool) -> None:
     assert (await measured(pool)).ready_share == pytest.approx(0.4, abs=0.02)
 
 
+async def test_the_first_start_is_no_outage(pool: Pool) -> None:
+    for ago in range(1000, 0, -5):
+        await insert(pool, ago, ready=ago <= 500)
+    assert (await measured(pool)).ready_share == pytest.approx(1.0, abs=0.02)
+    # Later ones are: a window that begins within one does not hide it.
+    await insert(pool, 4000)
+    assert (await measured(pool, hours=1)).ready_share == pytest.approx(0.5, abs=0.02)
+
+
 async def test_thinning_changes_no_figure(pool: Pool) -> None:
     for ago in range(7200, 0, -5):
         await insert(pool, ago, ready=not 3600 < ago < 3640, searches=ago % 3, slow=ago % 2)

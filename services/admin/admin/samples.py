@@ -24,7 +24,7 @@ class Measured:
     rows_compared: float
     search_seconds: float
     buckets: dict[float, float]  # upper bound in seconds → searches up to it
-    ready_share: float | None  # of the time since the first sample
+    ready_share: float | None  # of the time since all was ready for the first time
 
 
 async def keep(pool: Pool, ready: bool, counted: Mapping[str, float]) -> None:
@@ -52,7 +52,8 @@ async def measured(pool: Pool, hours: float, sample_seconds: float) -> Measured:
     """The samples of the last hours, summed up.
 
     A sample speaks for the time since the one before it; longer than `sample_seconds` allows
-    nobody was measuring, and that time counts as not ready.
+    nobody was measuring, and that time counts as not ready. What was before everything was ready
+    for the very first time is installation, not outage.
     """
     window = timedelta(hours=hours)
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
@@ -63,10 +64,13 @@ async def measured(pool: Pool, hours: float, sample_seconds: float) -> Measured:
             " coalesce(sum(failures), 0)::bigint AS failures,"
             " coalesce(sum(rows_compared), 0) AS rows_compared,"
             " coalesce(sum(search_seconds), 0) AS search_seconds,"
-            " extract(epoch FROM now() - min(at))::float8 AS seconds,"
-            " extract(epoch FROM sum(gap) FILTER (WHERE ready AND gap <= $2))::float8 AS ready"
-            " FROM (SELECT *, at - lag(at) OVER (ORDER BY at) AS gap FROM sla_samples"
-            "   WHERE at > now() - $1::interval) AS spaced",
+            " extract(epoch FROM now() - min(at) FILTER (WHERE counts))::float8 AS seconds,"
+            " coalesce(extract(epoch FROM sum(gap) FILTER (WHERE counts AND ready AND gap <= $2)),"
+            "   0)::float8 AS ready"
+            " FROM (SELECT *, at - lag(at) OVER (PARTITION BY counts ORDER BY at) AS gap"
+            "   FROM (SELECT *, at >= coalesce((SELECT min(at) FROM sla_samples WHERE ready),"
+            "     '-infinity') AS counts FROM sla_samples WHERE at > now() - $1::interval"
+            "   ) AS inside) AS spaced",
             window,
             timedelta(seconds=_longest_gap(sample_seconds)),
         )
@@ -88,7 +92,7 @@ async def measured(pool: Pool, hours: float, sample_seconds: float) -> Measured:
         rows_compared=row["rows_compared"],
         search_seconds=row["search_seconds"],
         buckets={float(bucket["key"]): bucket["count"] for bucket in buckets},
-        ready_share=min(1.0, (row["ready"] or 0.0) / seconds) if seconds > 0 else None,
+        ready_share=min(1.0, row["ready"] / seconds) if seconds > 0 else None,
     )
 
 

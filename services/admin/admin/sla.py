@@ -142,7 +142,7 @@ def success(measured: Measured) -> SlaRequirement:
 
 
 def uptime(measured: Measured) -> SlaRequirement:
-    """Share of the time since the first sample in which every service was ready (paper: 24 × 7)."""
+    """Share of the time in which every service was ready (CBIR paper: 24 hours, 7 days)."""
     share = None if measured.ready_share is None else 100 * measured.ready_share
     kept = share is not None and share >= UPTIME_PERCENT
     return SlaRequirement(
