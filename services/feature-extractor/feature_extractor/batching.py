@@ -1,6 +1,6 @@
 """Dynamic batching: whatever waits for the same model when the device is free goes together.
 
-Nothing waits for a batch to fill. One thread runs the networks; searches go first, and bulk
+Nothing waits for a batch to fill. Few threads run the networks; searches go first, and bulk
 batches are sized so that a search never waits long behind one.
 """
 
@@ -59,18 +59,24 @@ class _Item:
 
 
 class Batcher:
-    """The queue before the device, and the thread that empties it."""
+    """The queue before the device, and the threads that empty it."""
 
-    def __init__(self, *, search_queue: int, on_start: Callable[[], None]) -> None:
-        """on_start: run first in the inference thread, for settings that are per thread."""
+    def __init__(
+        self, *, search_queue: int, threads: int = 1, on_start: Callable[[], None] | None = None
+    ) -> None:
+        """threads: batches that run at once. on_start: run first in each of their threads."""
         self._search_queue = search_queue
         self._on_start = on_start
         self._lanes: dict[Lane, deque[_Item]] = {Lane.SEARCH: deque(), Lane.BULK: deque()}
         self._changed = threading.Condition()
         self._closing = False
         self._searches = 0
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inference-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def embed(
         self, model: Embedder, rows: NDArray[np.uint8], lane: Lane, seconds: float
@@ -98,7 +104,7 @@ class Batcher:
                     "moment."
                 )
             self._lanes[lane].extend(items)
-            self._changed.notify()
+            self._changed.notify(len(items))
         metrics.QUEUE_DEPTH.labels(lane.label).inc(len(items))
         try:
             async with asyncio.timeout(seconds):
@@ -110,11 +116,12 @@ class Batcher:
             ) from error
 
     def close(self) -> None:
-        """Ends the thread after the batch at hand; what waits gets Unavailable."""
+        """Ends the threads after the batches at hand; what waits gets Unavailable."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
         for waiting in self._lanes.values():
             for item in waiting:
                 metrics.QUEUE_DEPTH.labels(item.lane.label).dec()
@@ -122,7 +129,8 @@ class Batcher:
                     item.future.set_exception(_stopping())
 
     def _work(self) -> None:
-        self._on_start()
+        if self._on_start:
+            self._on_start()
         while batch := self._next_batch():
             self._run(batch)
 
@@ -163,13 +171,14 @@ class Batcher:
         began = time.perf_counter()
         try:
             arrays = model.run(rows, crops)
-        # Whatever it is belongs to those who wait for the answer, not to this thread.
+        # Whatever it is belongs to those who wait for the answer, not to the inference thread.
         except Exception as error:  # noqa: BLE001
             for item in batch:
                 item.future.set_exception(error)
             return
         took = time.perf_counter() - began
-        model.pace.observe(len(rows), took)
+        with self._changed:
+            model.pace.observe(len(rows), took)
         metrics.BATCH_SIZE.labels(lane.label).observe(len(rows))
         metrics.EMBED_SECONDS.labels(lane.label).observe(took)
         metrics.IMAGES_EMBEDDED.labels(lane.label).inc(len(batch))

@@ -12,7 +12,7 @@ from feature_extractor.batching import Batcher
 from feature_extractor.device import Device, choose, versions
 from feature_extractor.lanes import Lane
 from feature_extractor.models import LoadedModel, Models
-from feature_extractor.options import ExtractorOptions
+from feature_extractor.options import ExtractorOptions, usable_cores
 from kinsight.contracts.extraction import DeviceReport
 from kinsight.store import Store
 
@@ -25,11 +25,13 @@ class Engine:
     def __init__(self, store: Store, options: ExtractorOptions) -> None:
         """Raises Unavailable where the device wanted is not there."""
         self.device: Device = choose(options.device)
-        threads = options.torch_threads
-        torch.set_num_threads(threads)
-        # OpenMP keeps the number per thread, so the inference thread sets its own.
+        shared = options.torch_threads
+        torch.set_num_threads(shared)
+        # OpenMP keeps the number per thread, so every inference thread sets its own.
         self.batcher = Batcher(
-            search_queue=options.search_queue, on_start=lambda: torch.set_num_threads(threads)
+            search_queue=options.search_queue,
+            threads=1 if self.device.is_cuda else max(1, usable_cores() // shared),
+            on_start=lambda: torch.set_num_threads(shared),
         )
         self.models = Models(
             store,

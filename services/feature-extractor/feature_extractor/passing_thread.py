@@ -16,8 +16,8 @@ async def in_passing_thread(work: Callable[[], Result]) -> Result:
 
     Every thread that computes with torch keeps a team of OpenMP workers for as long as it lives.
     Once the teams together outnumber the cores, libgomp's workers sleep between layers instead of
-    spinning, and the inference thread takes two to three times as long for one picture (seen: 7
-    against 18 ms). So no thread of a pool, which would live on, may compute.
+    spinning, and a batch takes two to three times as long (seen: 7 against 18 ms). So no thread
+    of a pool, which would live on, may compute.
     """
     future: Future[Result] = Future()
 
