@@ -184,3 +184,42 @@ def iteration(job: Job) -> int:
 
 async def read_curves(system: System, job: Job) -> TrainingRun:
     return (await curves.read(system.pool, job=UUID(job.id))).runs[0]
+
+
+async def in_phase(running: System, job: Job, phase: str) -> Job:
+    def there(found: Job) -> bool:
+        return found.state.ended or (found.progress.model_extra or {}).get("phase") == phase
+
+    found = await running.until(job, there)
+    assert not found.state.ended, found.error
+    return found
+
+
+@pytest.mark.slow
+async def test_cancelling_while_indexing_cancels_that_too(running: System) -> None:
+    """The model is trained by then and stays; what is searched does not change."""
+    job = await running.trainer.train(request())
+    await in_phase(running, job, "training")
+    await running.stop("extractor")  # so that indexing waits for it
+    indexing = (await in_phase(running, job, "indexing")).progress.model_extra or {}
+    await running.rows.cancel(job.id)
+    assert (await running.ended(job, 10)).state is JobState.CANCELLED
+    assert (await running.ended(await running.rows.get(indexing["job"]), 10)).state == "cancelled"
+    assert len((await running.trainer.models("digits")).models) == 1
+    assert (await running.indexer.library("digits")).model is None
+    assert await leftovers(running) == []
+
+
+@pytest.mark.slow
+async def test_failed_promotion_keeps_the_model(running: System) -> None:
+    job = await running.trainer.train(request())
+    await in_phase(running, job, "training")
+    await running.indexer.delete_library("digits")
+    job = await running.ended(job)
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "library-not-found"
+    (model,) = (await running.trainer.models()).models
+    assert model.id in job.error["detail"]
+    assert "is trained and kept" in job.error["detail"]
+    assert await leftovers(running) == []
