@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+
 from kinsight.broker import BROKERS, Broker
 from kinsight.contracts.jobs import JobKind
 from kinsight.database import Pool, open_pool

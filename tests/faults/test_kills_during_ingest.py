@@ -10,13 +10,13 @@ from pathlib import Path
 import asyncpg
 import numpy as np
 import pytest
+from PIL import Image
+
+from faults.killing import TARGETS, Killer
 from kinsight.clients import Kinsight
 from kinsight.contracts.jobs import Job, JobState
 from kinsight.local.instance import Instance
 from kinsight.local.sample import sample_images, sample_zip
-from PIL import Image
-
-from faults.killing import TARGETS, Killer
 
 KILLS = 5
 FILES = 6_000

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
+from faults.killing import TARGETS, Killer
 from kinsight.clients import Kinsight
 from kinsight.contracts.jobs import Job, JobState
 from kinsight.local.instance import Instance
 from kinsight.local.sample import sample_zip
-
-from faults.killing import TARGETS, Killer
 
 KILLS = 5
 EPOCHS = 60

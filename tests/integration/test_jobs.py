@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from kinsight.broker import Broker, open_broker
 from kinsight.contracts.jobs import Job, JobKind, JobState, Progress
 from kinsight.database import Pool, open_pool

@@ -7,14 +7,15 @@ import math
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
 from admin import sla
 from admin.exposition import Reading, increase, read_gateway, read_indexer
 from admin.histogram import quantile
 from admin.samples import Measured
-from hypothesis import given
-from hypothesis import strategies as st
 from kinsight.contracts.models import Evaluation, EvaluationRow
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, math.inf)
 

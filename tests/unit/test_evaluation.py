@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kinsight.contracts.ingest import BatchAnswer
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
+
+from kinsight.contracts.ingest import BatchAnswer
 from trainer import evaluation
 from trainer.evaluation import Queries, Tally
 

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
 from kinsight.errors import BadImage, BadRequest, EmptyBody, ImageTooLarge, KinsightError
 from kinsight.images.color import stretch
 from kinsight.images.cropping import Crop
 from kinsight.images.decode import DecodedImage, decode
 from kinsight.images.limits import Limits
-from PIL import Image, ImageCms
 
 # Pillow remarks on the metadata of many of these files.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+
 from kinsight.contracts.models import Preprocessing
 from kinsight.errors import BadOption, BadRequest
 from kinsight.images.limits import Limits
 from kinsight.images.perceptual import difference_hash, hamming
 from kinsight.images.preprocess import canvas, decode_target, preprocess, ten_crops
 from kinsight.images.thumbnail import thumbnail
-from PIL import Image
 
 CROP = Preprocessing(mode="crop", resize=64, input_size=56)
 SQUASH = Preprocessing(mode="squash", input_size=32)

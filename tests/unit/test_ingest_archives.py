@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from indexer.ingest.archives import open_archive
 from indexer.ingest.members import Member
 from kinsight.errors import BadArchive

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from indexer.routing import class_ids, route
 from kinsight.contracts.models import RetrievalSettings
 from kinsight.contracts.search import RoutingMode

@@ -39,11 +39,21 @@ _BYTES_PER_PIXEL = 16
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """limits: of pictures. seconds: after which a request has hung. parent: process to die with."""
+    """limits: of pictures. seconds: after which a request has hung. memory_bytes: of data.
+
+    parent: the process to die with.
+    """
 
     limits: Limits
     seconds: float
+    memory_bytes: int
     parent: int
+
+    @classmethod
+    def for_limits(cls, limits: Limits, seconds: float) -> WorkerSettings:
+        """With room for the largest picture allowed, as a child of this process."""
+        memory = _BASE_MEMORY + _BYTES_PER_PIXEL * limits.max_pixels
+        return cls(limits, seconds, memory, os.getpid())
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -51,11 +61,7 @@ class WorkerSettings:
     @classmethod
     def from_json(cls, text: str) -> WorkerSettings:
         fields = json.loads(text)
-        return cls(Limits(**fields["limits"]), fields["seconds"], fields["parent"])
-
-    @property
-    def memory_bytes(self) -> int:
-        return _BASE_MEMORY + _BYTES_PER_PIXEL * self.limits.max_pixels
+        return cls(**{**fields, "limits": Limits(**fields["limits"])})
 
 
 def process(data: bytes, task: DecodeTask, limits: Limits) -> tuple[dict[str, Any], bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -32,7 +31,7 @@ class State:
         self._options = options
         self._pool = DecodePool(
             options.decode_workers,
-            WorkerSettings(limits, options.decode_seconds, parent=os.getpid()),
+            WorkerSettings.for_limits(limits, options.decode_seconds),
         )
         # In a thread: importing torch takes seconds in which /livez should answer already.
         self._opening = asyncio.create_task(

@@ -57,11 +57,11 @@ class Normaliser:
     """Pixels to the network's input on its device: (pixel / 255 − mean) / std per channel."""
 
     def __init__(self, card: Preprocessing, device: torch.device) -> None:
-        self._device = device
+        self.device = device
         self._mean = torch.tensor(card.mean, device=device).view(1, 3, 1, 1) * 255
         self._scale = 1 / (torch.tensor(card.std, device=device).view(1, 3, 1, 1) * 255)
 
     def __call__(self, pixels_BSS3: NDArray[np.uint8]) -> Tensor:
         """(B, 3, S, S) float32; the pixels' own order is `channels_last`."""
-        pixels = torch.from_numpy(pixels_BSS3).to(self._device, non_blocking=True)
+        pixels = torch.from_numpy(pixels_BSS3).to(self.device, non_blocking=True)
         return (pixels.permute(0, 3, 1, 2).float() - self._mean) * self._scale

@@ -54,7 +54,7 @@ class PostgresBroker:
             try:
                 async with self._pool.acquire() as connection:
                     gone = asyncio.Event()
-                    connection.add_termination_listener(lambda _: gone.set())
+                    connection.add_termination_listener(lambda _, gone=gone: gone.set())
                     await connection.add_listener(_CHANNEL, self._hear)
                     try:
                         await gone.wait()

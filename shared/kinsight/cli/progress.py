@@ -51,7 +51,7 @@ class Bar:
 
     def show(self, what: str, done: float, total: float | None, facts: str) -> None:
         if self._rich is None:
-            self._say(what, f"{what}: {facts}")
+            self._say(what, f"{what}: {facts or 'begins'}")
         elif self._task is None:
             self._task = self._rich.add_task(what, total=total, completed=done, facts=facts)
         else:
@@ -73,9 +73,8 @@ class JobBar(Bar):
     def update(self, job: Job) -> None:
         progress = job.progress
         phase = getattr(progress, "phase", None)
-        what = f"{job.kind} ({phase})" if phase else str(job.kind)
-        if job.state == "queued":
-            what = f"{job.kind} (queued)"
+        where = "queued" if job.state == "queued" else phase
+        what = f"{job.kind} ({where})" if where else str(job.kind)
         self.show(what, progress.done, progress.total, job_facts(job))
 
 
@@ -101,9 +100,11 @@ class UploadBar(Bar):
 
 
 def job_facts(job: Job) -> str:
-    """`1,200 of 3,068 images, 45.2 per s, 41 s left, epoch 3, loss 0.412, …`."""
+    """`1,200 of 3,068 images, 45.2 per s, 41 s left, epoch 3, loss 0.412, …`; empty before that."""
     progress = job.progress
     extra = progress.model_extra or {}
+    if not progress.done and progress.total is None:
+        return ""
     of = f" of {progress.total:,}" if progress.total is not None else ""
     facts = [f"{progress.done:,}{of} {progress.unit}"]
     if progress.per_second:

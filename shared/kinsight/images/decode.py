@@ -122,7 +122,7 @@ def _load(image: ImageFile.ImageFile, data: bytes, name: str) -> Image.Image:
             reason="memory",
         ) from error
     # As in _open.
-    except Exception as error:
+    except Exception:
         if _strips_missing(image, data):
             error = EOFError("end of file")
         raise _damaged(data, name, error) from error

@@ -16,7 +16,7 @@ from kinsight.contracts.embeddings import Embeddings
 from kinsight.contracts.jobs import Progress
 from kinsight.contracts.libraries import Library
 from kinsight.contracts.models import Evaluation, Model
-from kinsight.errors import Unprocessable
+from kinsight.errors import KinsightError, Unprocessable
 from kinsight.jobs import JobContext
 from trainer import evaluation, metrics
 from trainer.evaluation import Queries, Tally
@@ -34,6 +34,12 @@ class EvaluateJob:
         self._workshop = workshop
 
     async def __call__(self, context: JobContext) -> dict[str, Any]:
+        attempt = int(context.claim.progress.get("attempt", 0)) + 1
+        if attempt > self._workshop.settings.job_attempts:
+            raise KinsightError(
+                f"The evaluation was begun {attempt - 1} times and never came to its end; the "
+                "logs of the feature-extractor and the indexer say why."
+            )
         model = await self._workshop.registry.get(context.claim.payload["model"])
         library = await self._workshop.indexer.library(model.library)
         with metrics.JOBS_RUNNING.labels("evaluate").track_inprogress():
@@ -41,7 +47,7 @@ class EvaluateJob:
                 self._source(context, model) as source,
                 Reporter(context, self._workshop.pool) as reporter,
             ):
-                run = _Run(self._workshop, model, library, reporter)
+                run = _Run(self._workshop, model, library, reporter, attempt)
                 found = await run.evaluate(source)
             async with self._workshop.pool.acquire() as connection, connection.transaction():
                 await context.guard(connection)
@@ -69,12 +75,18 @@ class _Run:
     """One evaluation under way."""
 
     def __init__(
-        self, workshop: Workshop, model: Model, library: Library, reporter: Reporter
+        self,
+        workshop: Workshop,
+        model: Model,
+        library: Library,
+        reporter: Reporter,
+        attempt: int,
     ) -> None:
         self._workshop = workshop
         self._model = model
         self._library = library
         self._reporter = reporter
+        self._attempt = attempt
         self._tallies = [Tally(space, routing) for space in SPACES for routing in ROUTINGS]
         self._unknown: Counter[str] = Counter()
         self._queries = 0
@@ -165,5 +177,7 @@ class _Run:
                 per_second=rate,
                 eta_seconds=left / rate if left is not None and rate else None,
                 phase="evaluating",
+                # It begins anew each time, so its progress must not count as getting further.
+                attempt=self._attempt,
             )
         )
