@@ -112,6 +112,18 @@ async def test_a_model_without_index_cannot_be_evaluated(running: System) -> Non
         await running.trainer.evaluate("one", "models/one/card.json")
 
 
+async def test_an_evaluation_is_not_begun_for_ever(running: System) -> None:
+    await add(running, card("one"))
+    job = await running.pool.fetchval(
+        "INSERT INTO jobs (kind, payload, progress) VALUES ('evaluate', $1, $2) RETURNING id",
+        {"model": "one", "queries": None},
+        {"attempt": running.settings.job_attempts},
+    )
+    ended = await running.ended(await running.rows.get(str(job)), 10)
+    assert ended.state is JobState.FAILED
+    assert ended.error is not None and "never came to its end" in ended.error["detail"]
+
+
 async def points(running: System, job: str, numbers: range, *, pace: float = 0.1) -> None:
     run = TrainingRun(
         job=job,
