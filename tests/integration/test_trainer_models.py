@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -190,6 +191,8 @@ async def test_leftovers_of_ended_jobs_are_swept_at_start(running: System) -> No
     assert running.settings.data_dir is not None
     scratch = running.settings.data_dir / "scratch"
     (scratch / "someone elses").mkdir(parents=True)
+    (scratch / "weights-1").mkdir()
+    os.utime(scratch / "weights-1", (0, 0))
     for job in (gone, ended, still_open):
         (scratch / job).mkdir()
         (scratch / job / "features").write_bytes(b"1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import time
 import uuid
 from collections.abc import Collection
 from pathlib import Path
@@ -13,8 +14,10 @@ from kinsight.database import Pool
 from kinsight.database.pool import CONNECTION_ERRORS
 from kinsight.store import Store
 from trainer.settings import TrainerSettings
+from trainer.weights_store import CHECK_FOLDER
 
 _EVERY_SECONDS = 600.0
+_ABANDONED_SECONDS = 3600.0
 _PREFIXES = ("checkpoints/", "uploads/evaluate/")
 _log = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ class Sweeper:
         for job, path in folders.items():
             if job not in keep:
                 await asyncio.to_thread(shutil.rmtree, path, True)
+        for path in self._abandoned():
+            await asyncio.to_thread(shutil.rmtree, path, True)
         for prefix, job in stored:
             if job not in keep:
                 await self._store.delete_prefix(f"{prefix}{job}/")
@@ -56,6 +61,12 @@ class Sweeper:
         if not self._scratch.is_dir():
             return []
         return [path for path in self._scratch.iterdir() if path.is_dir() and _is_id(path.name)]
+
+    def _abandoned(self) -> list[Path]:
+        """Folders in which uploaded weights were being checked, long past the time for it."""
+        oldest = time.time() - _ABANDONED_SECONDS
+        folders = self._scratch.glob(f"{CHECK_FOLDER}*")
+        return [path for path in folders if path.stat().st_mtime < oldest]
 
     async def _open(self, names: Collection[str]) -> set[str]:
         rows = await self._pool.fetch(

@@ -20,6 +20,7 @@ from trainer.settings import TrainerSettings
 
 _NAME = re.compile(r"sha256:([0-9a-f]{64})")
 _CHUNK = 1 << 20
+CHECK_FOLDER = "weights-"  # begins the names of scratch folders
 
 
 class WeightsStore:
@@ -37,7 +38,7 @@ class WeightsStore:
             raise BadRequest("`upload` is the store key of an upload: it begins with uploads/.")
         self._settings.scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
-            prefix="weights-", dir=self._settings.scratch, ignore_cleanup_errors=True
+            prefix=CHECK_FOLDER, dir=self._settings.scratch, ignore_cleanup_errors=True
         ) as folder:
             try:
                 async with self._store.local_file(upload) as path:
