@@ -122,10 +122,9 @@ def _load(image: ImageFile.ImageFile, data: bytes, name: str) -> Image.Image:
             reason="memory",
         ) from error
     # As in _open.
-    except Exception:
-        if _strips_missing(image, data):
-            error = EOFError("end of file")
-        raise _damaged(data, name, error) from error
+    except Exception as error:
+        cause = EOFError("end of file") if _strips_missing(image, data) else error
+        raise _damaged(data, name, cause) from error
 
 
 def _strips_missing(image: ImageFile.ImageFile, data: bytes) -> bool:
