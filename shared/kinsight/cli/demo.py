@@ -100,7 +100,7 @@ def _loop(url: str, stop: threading.Event, begin: float) -> Outcome:
 
 def _print(out: Output, outcome: Outcome) -> None:
     print_answer(out, outcome.answer)
-    print_evaluation(out, outcome.evaluation)
+    print_evaluation(out, outcome.evaluation.model_dump())
     row = outcome.row
     out.line(
         f"P@1 {row.p_at_1:.4f} (at least {LEAST_P_AT_1}), "

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kinsight.cli.options import ApiKey, Json, Url
+from kinsight.cli.output import figure
 from kinsight.cli.session import open_session
 
 
@@ -45,7 +46,7 @@ def sla(
                 [
                     one.name,
                     one.target,
-                    "" if one.value is None else f"{one.value:,.4g} {one.unit}",
+                    "" if one.value is None else f"{figure(one.value)} {one.unit}",
                     _word(one.ok),
                     one.advice,
                 ]

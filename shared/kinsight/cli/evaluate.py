@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +18,20 @@ from kinsight.errors import KinsightError, NoModel
 if TYPE_CHECKING:
     from kinsight.cli.output import Output
     from kinsight.contracts.jobs import Job
-    from kinsight.contracts.models import Evaluation
+    from kinsight.contracts.models import Evaluation, EvaluationRow
+
+_COLUMNS = {
+    "space": "space",
+    "routing": "routing",
+    ">P@1": "p_at_1",
+    ">P@5": "p_at_5",
+    ">P@10": "p_at_10",
+    ">mAP": "map",
+    ">top-1 error": "top1_error",
+    ">compared": "compared_mean",
+    ">ms per query": "milliseconds_mean",
+}
+_FORMATS = {"compared_mean": ".1f", "milliseconds_mean": ".2f"}
 
 
 def evaluate(
@@ -50,7 +64,7 @@ def evaluate(
         if session.out.json:
             session.out.document(evaluation)
         else:
-            print_evaluation(session.out, evaluation)
+            print_evaluation(session.out, evaluation.model_dump())
 
 
 def live_model(session: Session, library: str) -> str:
@@ -72,37 +86,27 @@ def result_of(job: Job) -> Evaluation:
     return Evaluation.model_validate(job.result)
 
 
-def print_evaluation(out: Output, evaluation: Evaluation) -> None:
+def print_evaluation(out: Output, document: Mapping[str, Any]) -> None:
+    """Prints an Evaluation as it travels."""
+    from kinsight.contracts.models import Evaluation  # pydantic: not for `kinsight --help`
+
+    evaluation = Evaluation.model_validate(document)
     out.line(
         f"{evaluation.queries:,} queries on {evaluation.library} with model {evaluation.model}"
     )
+    if evaluation.skipped:
+        out.line(f"{evaluation.skipped:,} more could not be read, or lie in no class folder")
+    for label, queries in evaluation.unknown_labels.items():
+        out.line(f"{queries:,} of them are of {label}, of which the library has no image")
     out.table(
-        [
-            "space",
-            "routing",
-            ">P@1",
-            ">P@5",
-            ">P@10",
-            ">mAP",
-            ">top-1 error",
-            ">compared",
-            ">ms per query",
-        ],
-        [
-            [
-                row.space,
-                row.routing,
-                f"{row.p_at_1:.4f}",
-                f"{row.p_at_5:.4f}",
-                f"{row.p_at_10:.4f}",
-                f"{row.map:.4f}",
-                f"{row.top1_error:.4f}",
-                f"{row.compared_mean:,.1f}",
-                f"{row.milliseconds_mean:.2f}",
-            ]
-            for row in evaluation.results
-        ],
+        list(_COLUMNS),
+        [[_cell(row, name) for name in _COLUMNS.values()] for row in evaluation.results],
     )
+
+
+def _cell(row: EvaluationRow, name: str) -> str:
+    value = getattr(row, name)
+    return f"{value:,{_FORMATS.get(name, '.4f')}}" if isinstance(value, float) else str(value)
 
 
 def _start(session: Session, model: str, queries: Path | None) -> Job:

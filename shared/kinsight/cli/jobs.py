@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kinsight.cli.evaluate import print_evaluation
 from kinsight.cli.following import follow, succeeded
 from kinsight.cli.options import ApiKey, Json, Url
 from kinsight.cli.output import seconds
@@ -99,18 +100,23 @@ def _show(session: Session, job: Job) -> None:
     if session.out.json:
         session.out.document(job)
         return
-    rows: list[list[object]] = [
-        ["job", job.id],
-        ["kind", job.kind],
-        ["state", _state(job)],
-        ["library", job.library],
-        ["progress", job_facts(job)],
-        ["time", _time(job)],
-        *([key, value] for key, value in (job.result or {}).items()),
-    ]
-    if job.error:
-        rows.append(["error", job.error.get("detail")])
-    session.out.table(["field", "value"], rows)
+    result = dict(job.result or {})
+    measured = result if "results" in result else result.pop("evaluation", None)
+    session.out.facts(
+        {
+            "job": job.id,
+            "kind": job.kind,
+            "state": _state(job),
+            "library": job.library,
+            "progress": job_facts(job),
+            "time": _time(job),
+            **({} if measured is result else result),
+            **({"error": job.error.get("detail")} if job.error else {}),
+        }
+    )
+    if measured:
+        session.out.line("")
+        print_evaluation(session.out, measured)
 
 
 def _items(session: Session, job: str, outcome: Outcome | None) -> None:

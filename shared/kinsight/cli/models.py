@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kinsight.cli.evaluate import print_evaluation
 from kinsight.cli.options import ApiKey, Json, Url
 from kinsight.cli.output import count, note, seconds
 from kinsight.cli.session import open_session
@@ -62,9 +63,12 @@ def _print(out: Output, found: list[Model]) -> None:
 
 def _print_card(out: Output, model: Model) -> None:
     card = model.card.model_dump(mode="json")
-    shown = {"live": model.live, **card}
-    del shown["validation_image_ids"]
-    out.table(["field", "value"], list(shown.items()))
+    measured = card.pop("evaluation")
+    del card["validation_image_ids"]
+    out.facts({"id": card.pop("id"), "live": "yes" if model.live else "no", **card})
+    if measured:
+        out.line("")
+        print_evaluation(out, measured)
 
 
 def _share(value: float | None) -> str:

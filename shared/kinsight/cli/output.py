@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from rich.table import Table
 
     from kinsight.errors import KinsightError
 
@@ -37,7 +38,6 @@ class Output:
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Columns whose name begins with `>` are set to the right."""
         # rich takes half of the start-up time of the command line: load it where it prints.
-        from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
@@ -45,11 +45,28 @@ class Output:
         for column in columns:
             right = column.startswith(">")
             table.add_column(
-                Text(column.removeprefix(">")), justify="right" if right else "left", no_wrap=True
+                Text(column.removeprefix(">")),
+                justify="right" if right else "left",
+                overflow="fold",
             )
         for row in rows:
             table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-        Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
+        self._print(table)
+
+    def facts(self, facts: Mapping[str, object]) -> None:
+        """Names and values below each other; what is nested is written in one line."""
+        width = max(map(len, facts), default=0)
+        for name, value in facts.items():
+            self.line(f"{name:{width}}   {_flat(value)}".rstrip())
+
+    def _print(self, table: Table) -> None:
+        from rich.console import Console  # as above
+
+        console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+        with console.capture() as captured:
+            console.print(table)
+        for line in captured.get().splitlines():
+            self.line(line.rstrip())
 
 
 def note(text: str) -> None:
@@ -66,6 +83,19 @@ def refuse(error: KinsightError, as_json: bool) -> None:
     note(f"{error.title}: {error.detail}")
     for item in error.extensions.get("errors") or []:
         note(f"  {item.get('in')}: {item.get('message')}" if isinstance(item, dict) else str(item))
+
+
+def figure(value: float) -> str:
+    """A measured value: 0.9817, 42.1, 270,900."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_flat(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_flat, value))
+    return "" if value is None else str(value)
 
 
 def count(number: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kinsight.cli.evaluate import print_evaluation
 from kinsight.cli.following import follow, succeeded
 from kinsight.cli.options import ApiKey, Json, Url, Wait
 from kinsight.cli.output import count, note, seconds
@@ -89,22 +90,24 @@ def _print(session: Session, job: Job) -> None:
         return
     model = session.client.model(model_id)
     card = model.card
-    rows = [
-        ("model", model.id),
-        ("network", card.network),
-        ("recipe", card.recipe),
-        ("classes", count(len(card.classes))),
-        ("training images", count(card.training_images)),
-        ("training accuracy", _share(card.accuracy.training)),
-        ("validation accuracy", _share(card.accuracy.validation)),
-        ("iterations", count(card.iterations)),
-        ("time", seconds(card.seconds)),
-        ("device", card.device),
-        ("live", "yes" if model.live else "no"),
-    ]
-    session.out.table(["model", "value"], rows)
-    if reason := result.get("reason"):
-        note(str(reason))
+    session.out.facts(
+        {
+            "model": model.id,
+            "network": card.network,
+            "recipe": card.recipe,
+            "classes": count(len(card.classes)),
+            "training images": count(card.training_images),
+            "training accuracy": _share(card.accuracy.training),
+            "validation accuracy": _share(card.accuracy.validation),
+            "iterations": count(card.iterations),
+            "time": seconds(card.seconds),
+            "device": card.device,
+            "live": "yes" if model.live else "no",
+        }
+    )
+    if evaluation := result.get("evaluation"):
+        session.out.line("")
+        print_evaluation(session.out, evaluation)
 
 
 def _share(value: float | None) -> str:
