@@ -101,7 +101,7 @@ def _show(session: Session, job: Job) -> None:
         session.out.document(job)
         return
     result = dict(job.result or {})
-    measured = result if "results" in result else result.pop("evaluation", None)
+    measured = result if "results" in result else None  # an evaluation
     session.out.facts(
         {
             "job": job.id,
@@ -110,7 +110,7 @@ def _show(session: Session, job: Job) -> None:
             "library": job.library,
             "progress": job_facts(job),
             "time": _time(job),
-            **({} if measured is result else result),
+            **({} if measured else result),
             **({"error": job.error.get("detail")} if job.error else {}),
         }
     )

@@ -44,7 +44,7 @@ def train(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the recipe.")
     ] = None,
     then: Annotated[
-        Then, typer.Option(help="What to do with the model: promote it if it is better, …")
+        Then, typer.Option(help="Make the model live, measure it beside the live one, or neither.")
     ] = Then.PROMOTE,
     min_images_per_class: Annotated[int, typer.Option(min=2)] = 100,
     seed: Annotated[int, typer.Option()] = 0,
@@ -105,9 +105,9 @@ def _print(session: Session, job: Job) -> None:
             "live": "yes" if model.live else "no",
         }
     )
-    if evaluation := result.get("evaluation"):
+    if "evaluate_job" in result and card.evaluation:
         session.out.line("")
-        print_evaluation(session.out, evaluation)
+        print_evaluation(session.out, card.evaluation)
 
 
 def _share(value: float | None) -> str:
