@@ -20,8 +20,6 @@ from kinsight.errors import InvalidRequest
 from kinsight.web.service import create_service
 from kinsight.web.settings import Settings
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
@@ -30,13 +28,19 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 async def insert(
-    pool: Pool, ago_seconds: float, *, ready: bool = True, searches: int = 0, slow: int = 0
+    pool: Pool,
+    now: datetime,
+    ago_seconds: float,
+    *,
+    ready: bool = True,
+    searches: int = 0,
+    slow: int = 0,
 ) -> None:
     """A sample: `searches` below 0.1 s, and `slow` ones below 1 s."""
     buckets = {"0.1": searches, "1.0": searches + slow, "+Inf": searches + slow}
     await pool.execute(
         "INSERT INTO sla_samples VALUES ($1, $2, $3, 0, $4, $5, $6)",
-        NOW - timedelta(seconds=ago_seconds),
+        now - timedelta(seconds=ago_seconds),
         ready,
         searches + slow,
         100.0 * searches,
@@ -45,19 +49,24 @@ async def insert(
     )
 
 
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def measured(pool: Pool, hours: float = 24) -> Measured:
     return await samples.measured(pool, hours, 5)
 
 
-async def test_samples_add_up(pool: Pool) -> None:
+async def test_samples_add_up(pool: Pool, now: datetime) -> None:
     for ago in range(300, 0, -5):
-        await insert(pool, ago, searches=2, slow=1)
+        await insert(pool, now, ago, searches=2, slow=1)
     found = await measured(pool)
     assert (found.samples, found.searches, found.failures) == (60, 180, 0)
     assert found.rows_compared == pytest.approx(12_000)
     assert found.search_seconds == pytest.approx(1.2)
     assert found.buckets == {0.1: 120, 1.0: 180, math.inf: 180}
-    assert found.since == found.searching_since == NOW - timedelta(seconds=300)
+    assert found.since == found.searching_since == now - timedelta(seconds=300)
     assert found.ready_share == pytest.approx(1.0, abs=0.02)
 
 
@@ -67,36 +76,36 @@ async def test_no_samples_measure_nothing(pool: Pool) -> None:
     assert found.buckets == {}
 
 
-async def test_samples_before_the_window_do_not_count(pool: Pool) -> None:
-    await insert(pool, 7200, searches=50)
-    await insert(pool, 10, searches=3)
+async def test_samples_before_the_window_do_not_count(pool: Pool, now: datetime) -> None:
+    await insert(pool, now, 7200, searches=50)
+    await insert(pool, now, 10, searches=3)
     assert (await measured(pool, hours=1)).searches == 3
 
 
-async def test_uptime_is_lost_when_a_service_is_not_ready(pool: Pool) -> None:
+async def test_uptime_is_lost_when_a_service_is_not_ready(pool: Pool, now: datetime) -> None:
     for ago in range(1000, 0, -5):
-        await insert(pool, ago, ready=not 250 < ago <= 500)
+        await insert(pool, now, ago, ready=not 250 < ago <= 500)
     assert (await measured(pool)).ready_share == pytest.approx(0.75, abs=0.02)
 
 
-async def test_uptime_is_lost_while_nobody_measures(pool: Pool) -> None:
+async def test_uptime_is_lost_while_nobody_measures(pool: Pool, now: datetime) -> None:
     for ago in [*range(1000, 800, -5), *range(200, 0, -5)]:
-        await insert(pool, ago)
+        await insert(pool, now, ago)
     assert (await measured(pool)).ready_share == pytest.approx(0.4, abs=0.02)
 
 
-async def test_the_first_start_is_no_outage(pool: Pool) -> None:
+async def test_the_first_start_is_no_outage(pool: Pool, now: datetime) -> None:
     for ago in range(1000, 0, -5):
-        await insert(pool, ago, ready=ago <= 500)
+        await insert(pool, now, ago, ready=ago <= 500)
     assert (await measured(pool)).ready_share == pytest.approx(1.0, abs=0.02)
     # Later ones are: a window that begins within one does not hide it.
-    await insert(pool, 4000)
+    await insert(pool, now, 4000)
     assert (await measured(pool, hours=1)).ready_share == pytest.approx(0.5, abs=0.02)
 
 
-async def test_thinning_changes_no_figure(pool: Pool) -> None:
+async def test_thinning_changes_no_figure(pool: Pool, now: datetime) -> None:
     for ago in range(7200, 0, -5):
-        await insert(pool, ago, ready=not 3600 < ago < 3640, searches=ago % 3, slow=ago % 2)
+        await insert(pool, now, ago, ready=not 3600 < ago < 3640, searches=ago % 3, slow=ago % 2)
     before = await measured(pool)
     await samples.thin(pool, after_hours=0.25, keep_days=30)
     after = await measured(pool)
@@ -108,9 +117,9 @@ async def test_thinning_changes_no_figure(pool: Pool) -> None:
     assert (await measured(pool)).samples == after.samples
 
 
-async def test_old_samples_are_deleted(pool: Pool) -> None:
-    await insert(pool, 86_400 * 31, searches=1)
-    await insert(pool, 86_400 * 29, searches=1)
+async def test_old_samples_are_deleted(pool: Pool, now: datetime) -> None:
+    await insert(pool, now, 86_400 * 31, searches=1)
+    await insert(pool, now, 86_400 * 29, searches=1)
     await samples.thin(pool, after_hours=24, keep_days=30)
     assert await pool.fetchval("SELECT count(*) FROM sla_samples") == 1
 
