@@ -61,6 +61,10 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def ask(
         self, images: Sequence[bytes], task: DecodeTask
     ) -> tuple[list[dict[str, Any]], list[memoryview]]:

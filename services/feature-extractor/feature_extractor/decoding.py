@@ -84,7 +84,7 @@ class DecodePool:
     @property
     def worker_pids(self) -> list[int]:
         """Of the workers that run at this moment."""
-        return [process.pid for process in self._processes if process]
+        return [process.pid for process in list(self._processes) if process and process.alive]
 
     async def decode(self, data: bytes, task: DecodeTask, lane: Lane) -> Decoded:
         """One picture; raises what `kinsight.images.decode` raises, and Unavailable."""
@@ -179,6 +179,9 @@ class DecodePool:
 
     def _process(self, slot: int) -> WorkerProcess:
         process = self._processes[slot]
+        if process and not process.alive:  # killed from outside while it had nothing to do
+            self._end(slot)
+            process = None
         if process is None:
             process = self._processes[slot] = WorkerProcess(self._settings)
         if self._closing.is_set():
