@@ -13,6 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+# Read when torch loads: threads that spin while they wait starve each other on shared cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 TEMPLATE = "kinsight_template"
 
 

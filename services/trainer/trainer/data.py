@@ -58,7 +58,8 @@ def load(
     limits = Limits(max_bytes=spec.max_image_bytes, max_pixels=spec.max_image_pixels)
     canvases = store.run(read_canvases(images, card, store.store, spec.scratch, reporter, limits))
     readable = np.flatnonzero(canvases.readable)
-    counts = class_counts([images[index].label for index in readable], at_least=_LEAST_READABLE)
+    names = [images[index].label for index in readable]
+    counts = class_counts(names, at_least=_LEAST_READABLE, kind="readable")
     number = {name: i for i, name in enumerate(counts)}
     # A class none of whose images can be read is not among them.
     labels = np.array([number.get(image.label, -1) for image in images], dtype=np.int64)

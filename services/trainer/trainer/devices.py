@@ -13,6 +13,8 @@ import torch
 
 from kinsight.networks.precision import mixed_precision
 
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
 
 @dataclass(frozen=True)
 class Device:
@@ -43,9 +45,15 @@ def choose() -> Device:
 
 
 def usable_cores() -> int:
+    """Cores this process may run on; a container's quota counts, which the system's count hides."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    if _CGROUP_QUOTA.exists():
+        quota, _, period = _CGROUP_QUOTA.read_text().partition(" ")
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
 
 
 def _processor() -> str:

@@ -32,10 +32,11 @@ def main(arguments: list[str]) -> int:
     reporter.start()
     try:
         (file,) = arguments
-        # torch takes seconds to load, and from here on the process can be heard and stopped.
+        spec = read_spec(Path(file))
+        # torch takes seconds to load; the process can be heard and stopped already.
         from trainer.pipeline import carry_out
 
-        card = carry_out(read_spec(Path(file)), reporter)
+        card = carry_out(spec, reporter)
     # Whoever follows the job must hear of the end, whatever it was.
     except Exception as error:  # noqa: BLE001
         problem = as_problem(error)

@@ -46,21 +46,24 @@ def read_training_set(path: Path) -> list[TrainingImage]:
     return sorted(images, key=lambda image: image.image_id)
 
 
-def class_counts(labels: list[str], *, at_least: int) -> dict[str, int]:
-    """Images per class, by class name; raises TooFewClasses, or TooFewImages naming a class."""
+def class_counts(labels: list[str], *, at_least: int, kind: str = "labelled") -> dict[str, int]:
+    """Images per class, by class name; raises TooFewClasses, or TooFewImages naming a class.
+
+    kind: what the images are, for the sentence.
+    """
     counts = dict(sorted(Counter(labels).items()))
     if len(counts) < 2:
         raise TooFewClasses(
-            f"Training needs at least two labelled classes; there are {len(counts)}. Label more "
-            "images, or ingest folders with `labels=folders`.",
+            f"Training needs at least two classes of {kind} images; there are {len(counts)}. Label "
+            "more images, or ingest folders with `labels=folders`.",
             classes=counts,
         )
     few = {name: count for name, count in counts.items() if count < at_least}
     if few:
         name, count = next(iter(few.items()))
         raise TooFewImages(
-            f"Class {name!r} has {count} images and training asks for {at_least}; add more, or "
-            "lower `min_images_per_class`.",
+            f"Class {name!r} has {count} {kind} images and training asks for {at_least}; add more, "
+            "or lower `min_images_per_class`.",
             classes=few,
         )
     return counts
