@@ -78,6 +78,10 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def threads(self) -> int:
+        return len(self._threads)
+
     async def embed(
         self, model: Embedder, rows: NDArray[np.uint8], lane: Lane, seconds: float
     ) -> Embedded:

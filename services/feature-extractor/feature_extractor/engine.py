@@ -62,14 +62,13 @@ class Engine:
         )
 
     async def _images_per_second(self, model: LoadedModel) -> float:
-        """Bulk batches of noise for about a second; searches go on being served in between."""
+        """Full batches of noise for about a second; searches go on being served in between."""
         side = model.card.preprocessing.input_size
         noise = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
-        images, spent = 0, 0.0
-        until = time.monotonic() + _MEASURED_SECONDS
-        while spent == 0 or time.monotonic() < until:
-            rows = model.pace.rows
-            batch = await self.batcher.embed_all(model, [noise] * rows, Lane.BULK, 60.0)
-            spent += sum(one.embed_seconds / one.batch_size for one in batch)
-            images += rows
-        return images / spent
+        images, began = 0, time.monotonic()
+        while images == 0 or time.monotonic() - began < _MEASURED_SECONDS:
+            # Enough to keep every thread of the batcher busy from batch to batch.
+            count = 4 * model.pace.rows * self.batcher.threads
+            await self.batcher.embed_all(model, [noise] * count, Lane.BULK, 60.0)
+            images += count
+        return images / (time.monotonic() - began)
