@@ -63,7 +63,9 @@ def jobs(
         raise typer.BadParameter("name the job.")
     with open_session(context, url, api_key, json) as session:
         if job is None:
-            found = session.client.jobs(kind=kind, state=state, library=library, page_size=limit)
+            found = session.client.jobs(
+                kind=kind, state=state, library=library, page_size=min(limit, 1000)
+            )
             _list(session, list(islice(found, limit)))
         elif items:
             _items(session, job, outcome)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kinsight.contracts.jobs import Job
 
 _LINE_SECONDS = 5.0
+_RATE_SECONDS = 0.5
 
 
 class Bar:
@@ -89,10 +90,11 @@ class UploadBar(Bar):
 
     def sent(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._shown < 0.1 and done < total:
+        # Before a while there is no rate to speak of, and what is over by then needs no bar.
+        if now - self._begin < _RATE_SECONDS or (now - self._shown < 0.1 and done < total):
             return
         self._shown = now
-        rate = done / max(now - self._begin, 0.001)
+        rate = done / (now - self._begin)
         facts = f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB, {rate / 1e6:,.1f} MB/s"
         if done < total:
             facts += f", {seconds((total - done) / max(rate, 1.0))} left"
