@@ -20,15 +20,6 @@ from kinsight.store import blob_key
 
 router = APIRouter(tags=["libraries"])
 
-_MEDIA_TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "GIF": "image/gif",
-    "BMP": "image/bmp",
-    "TIFF": "image/tiff",
-    "AVIF": "image/avif",
-}
 _IMMUTABLE = {
     "Cache-Control": "private, max-age=31536000, immutable",
     # the bytes are a stranger's: never more than a picture to the browser
@@ -116,7 +107,7 @@ async def content(state: GatewayState, request: Request, image_id: str) -> Respo
     if _unchanged(request, image.sha256):
         return Response(status_code=304)
     data = await state.store.get(blob_key(image.sha256))
-    return _picture(data, _MEDIA_TYPES.get(image.format, "application/octet-stream"), image.sha256)
+    return _picture(data, f"image/{image.format}", image.sha256)
 
 
 @router.get("/images/{image_id}/thumbnail", response_class=Response)
