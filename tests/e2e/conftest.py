@@ -14,7 +14,8 @@ from kinsight.clients import Kinsight
 from kinsight.local.sample import SampleImage, sample_images, sample_zip
 
 # Smaller than the sample's network: these tests are about the system, not about its figures.
-NETWORK = ("input_size=32", "width=0.125", "fc_width=64", "hash_bits=16", "towers=1")
+NETWORK = ("input_size=32", "width=0.125", "fc_width=64", "hash_bits=32", "towers=1")
+RECIPE = ("epochs=8", "batch_size=16", "mirror=false")
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +55,7 @@ def digits(system: System, client: Kinsight, tmp_path_factory: pytest.TempPathFa
     archive = sample_zip(tmp_path_factory.mktemp("digits") / "digits.zip")
     ingested = system.run("ingest", "digits", str(archive), "--labels", "folders", "--json")
     assert ingested.code == 0, ingested.stderr
-    options = [word for option in (*NETWORK, "mirror=false") for word in ("--option", option)]
+    options = [word for option in (*NETWORK, *RECIPE) for word in ("--option", option)]
     trained = system.run("train", "digits", *options, "--wait", "--json")
     assert trained.code == 0, trained.stderr
     library = client.library("digits")

@@ -22,6 +22,9 @@ from indexer.ingest.members import (
 from kinsight.errors import BadArchive
 
 _ENCRYPTED = 0x1
+# Pictures hardly get smaller when packed; what does so by more than this is made to do harm.
+_UNPACKED_TIMES = 100
+_UNPACKED_BYTES = 1 << 30
 # What damaged members raise: each costs that member only.
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -112,6 +115,7 @@ class TarSource:
             with tarfile.open(self._path, "r|*") as archive:
                 for info in archive:
                     archive.members = []  # type: ignore[attr-defined]  # else every header is kept
+                    self._check_unpacked(info.offset_data + info.size)
                     if info.isdir():
                         continue
                     if number >= start:
@@ -122,6 +126,14 @@ class TarSource:
                 f"The tar archive breaks off after {number} files ({error}); those before it are"
                 " in the library. Send it again: what is there already is not stored twice."
             ) from error
+
+    def _check_unpacked(self, size: int) -> None:
+        """Raises BadArchive before a bomb is read through: even what is left out is unpacked."""
+        if size > _UNPACKED_BYTES + _UNPACKED_TIMES * self._path.stat().st_size:
+            raise BadArchive(
+                f"The archive unpacks to more than {_UNPACKED_TIMES} times its size; send pictures"
+                " as a plain tar or a zip."
+            )
 
     def _count(self) -> int | None:
         """Known beforehand for a plain tar; a compressed one would have to be unpacked for it."""
