@@ -93,6 +93,13 @@ class FolderNotAllowed(Forbidden):
     title = "Folder not allowed"
 
 
+class AddressNotAllowed(Forbidden):
+    """The address leads into this server's network; KINSIGHT_FETCH_PRIVATE_ADDRESSES allows it."""
+
+    code = "address-not-allowed"
+    title = "Address not allowed"
+
+
 class NotFound(KinsightError):
     """There is nothing here."""
 

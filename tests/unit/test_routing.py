@@ -61,3 +61,10 @@ def test_adaptive_finds_something_wherever_all_does(weights: list[int], filled: 
 def test_unknown_class_names_the_known_ones() -> None:
     with pytest.raises(ClassNotFound, match="hat, shoe"):
         class_ids(["boat"], ["hat", "shoe"])
+
+
+def test_commas_separate_names_unless_they_are_part_of_one() -> None:
+    classes = ["hat", "shoe", "salt, pepper"]
+    assert class_ids(["shoe,hat"], classes) == [1, 0]
+    assert class_ids(["salt, pepper"], classes) == [2]
+    assert class_ids(["hat", "hat"], classes) == [0]

@@ -119,8 +119,7 @@ async def search(
     """Send the bytes of one image as the body, or as the multipart field `image`; or name an
     image by `image_id` or `image_url`."""
     began = time.perf_counter()
-    named = [name for part in classes for name in part.split(",") if name]
-    if routing is RoutingMode.NAMED and not named:
+    if routing is RoutingMode.NAMED and not any(classes):
         raise InvalidRequest("routing=named needs the names in `classes`.")
     image = await _image(state, request, image_id, image_url)
     received = time.perf_counter()
@@ -128,7 +127,7 @@ async def search(
         "k": k,
         "space": space.value,
         "routing": routing.value,
-        "classes": named,
+        "classes": classes,
         "min_similarity": min_similarity,
     }
     found = await _find(state, library, image, query, crop=crop, crops=int(crops))

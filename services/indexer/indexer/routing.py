@@ -67,10 +67,16 @@ def _adaptive(
 
 
 def class_ids(names: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """The ids of named classes; raises ClassNotFound naming those the model knows."""
+    """The ids of named classes; raises ClassNotFound naming those the model knows.
+
+    A name may be several with commas in between, unless a class has that very name.
+    """
     known = {name: i for i, name in enumerate(classes)}
-    for name in names:
+    single = [
+        part for name in names for part in ([name] if name in known else name.split(",")) if part
+    ]
+    for name in single:
         if name not in known:
             shown = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
             raise ClassNotFound(f"The library's model knows no class {name!r}; it knows {shown}.")
-    return list(dict.fromkeys(known[name] for name in names))
+    return list(dict.fromkeys(known[name] for name in single))

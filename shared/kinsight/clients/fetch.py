@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,17 +15,14 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from kinsight.errors import BadRequest, Forbidden, ImageTooLarge
+from kinsight.errors import AddressNotAllowed, BadRequest, ImageTooLarge
 
 _SECONDS = 20.0
 _REDIRECTS = 5
 
 
-class AddressNotAllowed(Forbidden, OSError):
-    """The address leads into this server's network; KINSIGHT_FETCH_PRIVATE_ADDRESSES allows it."""
-
-    code = "address-not-allowed"
-    title = "Address not allowed"
+class _PrivateHost(OSError):
+    """What the resolver raises: aiohttp takes an OSError for a failed connection."""
 
 
 class PublicResolver(AbstractResolver):
@@ -39,8 +35,8 @@ class PublicResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
-        for entry in found:
-            _check(entry["host"])
+        if not all(_is_public(entry["host"]) for entry in found):
+            raise _PrivateHost(f"{host} is an address of this network")
         return found
 
     async def close(self) -> None:
@@ -67,11 +63,9 @@ class Fetcher:
                     if response.status != 200:
                         raise BadRequest(f"{url} answered {response.status}.")
                     return await self._body(response)
-            except AddressNotAllowed:
-                raise
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if isinstance(error.__cause__, AddressNotAllowed):
-                    raise error.__cause__ from error
+                if isinstance(error.__cause__, _PrivateHost):
+                    raise AddressNotAllowed from error
                 raise BadRequest(f"{url} cannot be fetched ({type(error).__name__}).") from error
         raise BadRequest(f"{url} redirects more than {_REDIRECTS} times.")
 
@@ -97,9 +91,9 @@ class Fetcher:
             host = None
         if host is None or parts.scheme not in ("http", "https"):
             raise BadRequest(f"{url!r} is not an http or https address.")
-        if not self._private:
-            with suppress(ValueError):  # a name: the resolver checks what it stands for
-                _check(host)  # a literal address is never resolved
+        # A literal address is never resolved; what a name stands for, the resolver checks.
+        if not self._private and _is_literal(host) and not _is_public(host):
+            raise AddressNotAllowed
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -120,7 +114,14 @@ def _location(response: aiohttp.ClientResponse) -> Any:
     return type(response.url)(location)
 
 
-def _check(host: str) -> None:
-    address = ipaddress.ip_address(host)
-    if not address.is_global or address.is_multicast:
-        raise AddressNotAllowed
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_public(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    return parsed.is_global and not parsed.is_multicast
