@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,10 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 TEMPLATE = "kinsight_template"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start
+# would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing(reason: str) -> NoReturn:
