@@ -10,9 +10,9 @@ from fastapi.responses import StreamingResponse
 
 from indexer import images, libraries
 from indexer.ingest import ledger
-from indexer.ingest.archives import open_archive
 from indexer.ingest.folders import allowed_folder
 from indexer.state import IndexerState
+from kinsight.archives import open_archive
 from kinsight.contracts.base import Wire
 from kinsight.contracts.ingest import IngestRequest, ModelUse
 from kinsight.contracts.jobs import IngestItemPage, ItemOutcome, Job, JobKind

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
-from indexer.ingest.members import Member, clean
+from kinsight.archives.members import Member, clean
 from kinsight.clients.fetch import Fetcher
 from kinsight.errors import KinsightError
 

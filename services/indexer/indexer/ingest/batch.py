@@ -10,8 +10,8 @@ from indexer import indexes, libraries
 from indexer.indexes import Index
 from indexer.ingest import ledger
 from indexer.ingest.ledger import Entry
-from indexer.ingest.members import Member
 from indexer.sweep import keep_blobs
+from kinsight.archives.members import Member
 from kinsight.clients.extractor import ExtractorClient
 from kinsight.contracts.embeddings import Embeddings
 from kinsight.contracts.extraction import Inspection

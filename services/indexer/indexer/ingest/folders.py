@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from indexer.ingest.members import Labels, Member, clean, label_of, too_large
+from kinsight.archives.members import Labels, Member, clean, label_of, too_large
 from kinsight.errors import FolderNotAllowed, InvalidRequest
 
 

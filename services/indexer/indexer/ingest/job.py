@@ -13,10 +13,10 @@ from typing import Any
 from indexer import libraries
 from indexer.ingest import ledger
 from indexer.ingest.addresses import AddressSource
-from indexer.ingest.archives import open_archive
 from indexer.ingest.batch import BatchWriter
 from indexer.ingest.folders import FolderSource, allowed_folder
-from indexer.ingest.members import Member, Source
+from kinsight.archives import open_archive
+from kinsight.archives.members import Member, Source
 from kinsight.clients.extractor import ExtractorClient
 from kinsight.clients.fetch import Fetcher
 from kinsight.contracts.ingest import IngestRequest

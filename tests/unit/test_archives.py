@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.ingest.archives import open_archive
-from indexer.ingest.members import Member
+from kinsight.archives import open_archive
+from kinsight.archives.members import Member
 from kinsight.errors import BadArchive
 
 LIMIT = 1 << 20

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexer.ingest.members import (
+from kinsight.archives.members import (
     Labels,
     Member,
     Source,

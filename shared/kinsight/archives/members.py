@@ -1,4 +1,4 @@
-"""One file of a bulk ingest, as its source hands it over."""
+"""One file of an archive, a folder or a list of addresses, as its source hands it over."""
 
 from __future__ import annotations
 
