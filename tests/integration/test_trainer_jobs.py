@@ -157,7 +157,7 @@ def training_process() -> psutil.Process | None:
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             alive = child.status() != psutil.STATUS_ZOMBIE
-            if alive and "trainer.process" in child.cmdline():
+            if alive and "trainer.training.process" in child.cmdline():
                 return child
     return None
 

@@ -8,7 +8,7 @@ import torch
 
 from kinsight.contracts.models import Preprocessing
 from kinsight.images.preprocess import centre
-from trainer.augment import Normaliser, centre_crops, random_crops
+from trainer.training.augment import Normaliser, centre_crops, random_crops
 
 RNG = np.random.default_rng(0)
 CANVASES = RNG.integers(0, 256, size=(5, 12, 12, 3), dtype=np.uint8)

@@ -7,7 +7,7 @@ import pytest
 
 from kinsight.networks import EmbeddingArrays
 from kinsight.spaces import distances
-from trainer.calibration import (
+from trainer.training.calibration import (
     SHORTLISTS,
     Labelled,
     calibrate,

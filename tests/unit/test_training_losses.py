@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from kinsight.networks import Outputs
-from trainer.losses import Loss
 from trainer.recipes import RECIPES, option_descriptions
-from trainer.schedule import warmup_cosine
-from trainer.seeds import derive
+from trainer.training.losses import Loss
+from trainer.training.schedule import warmup_cosine
+from trainer.training.seeds import derive
 
 LABELS = torch.tensor([0, 1, 0, 1])
 LOGITS = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))

@@ -26,8 +26,8 @@ from kinsight.errors import (
     WeightsNotFound,
 )
 from kinsight.networks.model_folder import weights_bytes
-from trainer.augment import Normaliser
-from trainer.events import Reporter
+from trainer.training.augment import Normaliser
+from trainer.training.events import Reporter
 
 
 class _Killed(Exception):

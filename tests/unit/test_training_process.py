@@ -28,7 +28,7 @@ _DEADLINE = 60.0
 @contextmanager
 def _process(spec: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "trainer.process", str(spec)],
+        [sys.executable, "-m", "trainer.training.process", str(spec)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -126,7 +126,7 @@ def test_the_process_ends_when_its_parent_dies(tmp_path: Path) -> None:
     spec = prepare(tmp_path, recipe_options=LONG)
     program = (
         "import subprocess, sys, time\n"
-        f"p = subprocess.Popen([sys.executable, '-m', 'trainer.process', {str(spec)!r}])\n"
+        f"p = subprocess.Popen([sys.executable, '-m', 'trainer.training.process', {str(spec)!r}])\n"
         "print(p.pid, file=sys.stderr, flush=True)\n"
         "time.sleep(600)\n"
     )

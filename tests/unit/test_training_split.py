@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.near_duplicates import groups
-from trainer.split import split
+from trainer.training.near_duplicates import groups
+from trainer.training.split import split
 
 
 def _random_hashes(count: int, seed: int = 0) -> NDArray[np.int64]:

@@ -19,9 +19,9 @@ from kinsight.images.perceptual import difference_hash
 from kinsight.networks import RetrievalNetwork
 from kinsight.networks.model_folder import load, weights_key
 from kinsight.store import blob_key
-from trainer.events import Reporter
-from trainer.pipeline import carry_out
-from trainer.spec import Spec
+from trainer.training.events import Reporter
+from trainer.training.pipeline import carry_out
+from trainer.training.spec import Spec
 
 NETWORK = {"input_size": 32, "width": 0.1, "fc_width": 64, "hash_bits": 32, "dropout": 0.2}
 QUICK = {"epochs": 2, "batch_size": 16, "mirror": False, "crop_padding": 2}

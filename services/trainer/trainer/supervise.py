@@ -34,7 +34,7 @@ class ProcessEnded(TrainingLost):
 
 
 async def supervise(specification: Path, hear: Callable[[Event], None]) -> ModelCard:
-    """Runs `python -m trainer.process SPECIFICATION` and returns the card of what it trained.
+    """Runs `python -m trainer.training.process SPECIFICATION`; returns the card of what it trained.
 
     `hear` gets every event but the last. The process and its children are gone when this returns
     or raises, at the latest three seconds after a cancellation. Raises the problem that the
@@ -43,7 +43,7 @@ async def supervise(specification: Path, hear: Callable[[Event], None]) -> Model
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "trainer.process",
+        "trainer.training.process",
         str(specification),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

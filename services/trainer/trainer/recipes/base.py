@@ -12,8 +12,8 @@ from pydantic import Field
 
 from kinsight.networks import EmbeddingArrays
 from kinsight.networks.options import Options
-from trainer.losses import Loss
-from trainer.run import Run
+from trainer.training.losses import Loss
+from trainer.training.run import Run
 
 
 class RecipeOptions(Options):

@@ -16,12 +16,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kinsight.networks import EmbeddingArrays
-from trainer.augment import random_crops
-from trainer.embedding import accuracy, embed
-from trainer.loop import Task, train
 from trainer.recipes.base import RecipeOptions, Trained
-from trainer.run import Run
-from trainer.schedule import warmup_cosine
+from trainer.training.augment import random_crops
+from trainer.training.embedding import accuracy, embed
+from trainer.training.loop import Task, train
+from trainer.training.run import Run
+from trainer.training.schedule import warmup_cosine
 
 _RATE_PRETRAINED = 0.01
 _RATE_FROM_SCRATCH = 0.02

@@ -14,11 +14,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kinsight.networks import EmbeddingArrays
-from trainer.embedding import accuracy, cached_features, embed
-from trainer.loop import Task, train
 from trainer.recipes.base import RecipeOptions, Trained
-from trainer.run import Run
-from trainer.schedule import warmup_cosine
+from trainer.training.embedding import accuracy, cached_features, embed
+from trainer.training.loop import Task, train
+from trainer.training.run import Run
+from trainer.training.schedule import warmup_cosine
 
 _LEAST_DEVIATION = 1e-6
 

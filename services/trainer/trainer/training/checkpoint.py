@@ -2,7 +2,8 @@
 
 A checkpoint is a torch file of tensors and plain values only, so that it loads with
 `weights_only`. The store writes it to a temporary file, syncs it and renames it: a kill at any
-moment leaves the one before or the one after. No generator's state is in it, see `trainer.seeds`.
+moment leaves the one before or the one after. No generator's state is in it, see
+`trainer.training.seeds`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 
-from trainer.store_access import StoreAccess
+from trainer.training.store_access import StoreAccess
 
 # A checkpoint of a large network takes seconds; at least twenty times as long lies between two.
 _REST_FACTOR = 20

@@ -28,8 +28,8 @@ from kinsight.images.decode import decode
 from kinsight.images.limits import Limits
 from kinsight.images.preprocess import canvas, canvas_size, decode_target
 from kinsight.store import Store
-from trainer.devices import usable_cores
-from trainer.events import Reporter
+from trainer.training.devices import usable_cores
+from trainer.training.events import Reporter
 
 _CHUNK = 32
 _SECONDS_BETWEEN_SYNCS = 5.0

@@ -16,7 +16,7 @@ from kinsight.images.limits import Limits
 
 
 class Spec(Wire):
-    """`python -m trainer.process SPEC.json` reads this."""
+    """`python -m trainer.training.process SPEC.json` reads this."""
 
     job_id: str
     model_id: str

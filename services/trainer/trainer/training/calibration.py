@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kinsight.contracts.models import RetrievalSettings
 from kinsight.networks import EmbeddingArrays
 from kinsight.spaces import SPACES, distances
-from trainer.seeds import generator
+from trainer.training.seeds import generator
 
 MOST_QUERIES = 2_000
 MOST_ROWS = 20_000

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from kinsight.contracts.models import Accuracies, ModelCard, RetrievalSettings
 from trainer.recipes import RecipeOptions, Trained
-from trainer.run import Run
+from trainer.training.run import Run
 
 _PACKAGES = ("kinsight", "torch", "torchvision", "numpy", "pillow")
 

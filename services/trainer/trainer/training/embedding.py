@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinsight.networks import EmbeddingArrays, Outputs, RetrievalNetwork, to_arrays
-from trainer.augment import Normaliser, centre_crops
-from trainer.dataset import mapped
-from trainer.events import Reporter
+from trainer.training.augment import Normaliser, centre_crops
+from trainer.training.dataset import mapped
+from trainer.training.events import Reporter
 
 # A CPU is quicker while a batch's activations stay in its caches; a GPU wants to be filled.
 _BATCH = {"cpu": 16, "cuda": 256}

@@ -1,6 +1,7 @@
-"""`python -m trainer.process SPEC.json`: trains one model, from reading to the stored card.
+"""`python -m trainer.training.process SPEC.json`: trains one model, from pictures to the card.
 
-Standard output carries JSON lines only, see `trainer.events`; the log goes to standard error.
+Standard output carries JSON lines only, see `trainer.training.events`; the log goes to standard
+error.
 Exit code 0 when the model is stored, 1 when it said `failed`, 143 when ended by SIGTERM.
 """
 
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import TextIO
 
 from kinsight.errors import KinsightError, Unprocessable
-from trainer import lifeline
-from trainer.events import Reporter
-from trainer.spec import read_spec
+from trainer.training import lifeline
+from trainer.training.events import Reporter
+from trainer.training.spec import read_spec
 
-_log = logging.getLogger("trainer.process")
+_log = logging.getLogger("trainer.training.process")
 
 
 def main(arguments: list[str]) -> int:
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
         (file,) = arguments
         spec = read_spec(Path(file))
         # torch takes seconds to load; the process can be heard and stopped already.
-        from trainer.pipeline import carry_out
+        from trainer.training.pipeline import carry_out
 
         card = carry_out(spec, reporter)
     # Whoever follows the job must hear of the end, whatever it was.

@@ -15,16 +15,17 @@ from kinsight import networks
 from kinsight.contracts.models import Accuracies, ModelCard, RetrievalSettings, TrainRequest
 from kinsight.networks import EmbeddingArrays, RetrievalNetwork, to_arrays
 from kinsight.networks.model_folder import card_key, weights_bytes, weights_key
-from trainer import data, devices, recipes
-from trainer.calibration import MOST_ROWS, Labelled, calibrate
-from trainer.card import Measured, model_card
-from trainer.checkpoint import Checkpoints
-from trainer.events import Reporter
+from trainer import recipes
 from trainer.recipes import Trained
-from trainer.run import Run
-from trainer.seeds import derive, generator
-from trainer.spec import Spec
-from trainer.store_access import StoreAccess
+from trainer.training import data, devices
+from trainer.training.calibration import MOST_ROWS, Labelled, calibrate
+from trainer.training.card import Measured, model_card
+from trainer.training.checkpoint import Checkpoints
+from trainer.training.events import Reporter
+from trainer.training.run import Run
+from trainer.training.seeds import derive, generator
+from trainer.training.spec import Spec
+from trainer.training.store_access import StoreAccess
 
 
 def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:

@@ -11,12 +11,12 @@ from typing import Any
 
 from kinsight.contracts.models import Preprocessing, TrainRequest
 from kinsight.networks import RetrievalNetwork
-from trainer.augment import Normaliser
-from trainer.checkpoint import Checkpoints
-from trainer.data import TrainingData
-from trainer.devices import Device
-from trainer.embedding import Pictures
-from trainer.events import Reporter
+from trainer.training.augment import Normaliser
+from trainer.training.checkpoint import Checkpoints
+from trainer.training.data import TrainingData
+from trainer.training.devices import Device
+from trainer.training.embedding import Pictures
+from trainer.training.events import Reporter
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from kinsight.contracts.models import CurvePoint
 from kinsight.errors import TrainingDiverged
 from kinsight.networks import Outputs
-from trainer.checkpoint import Checkpoint, Checkpoints
-from trainer.devices import Device
-from trainer.events import Reporter
-from trainer.losses import Loss, correct
-from trainer.schedule import Schedule
-from trainer.seeds import derive, generator
+from trainer.training.checkpoint import Checkpoint, Checkpoints
+from trainer.training.devices import Device
+from trainer.training.events import Reporter
+from trainer.training.losses import Loss, correct
+from trainer.training.schedule import Schedule
+from trainer.training.seeds import derive, generator
 
 _SECONDS_BETWEEN_POINTS = 1.0
 _RECENT = 50  # iterations that the loss and the accuracy shown are means of

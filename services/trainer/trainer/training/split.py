@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.near_duplicates import groups
-from trainer.seeds import generator
+from trainer.training.near_duplicates import groups
+from trainer.training.seeds import generator
 
 VALIDATION_PART = 0.1
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from kinsight.contracts.libraries import TrainingImage
 from kinsight.contracts.models import Preprocessing
 from kinsight.images.limits import Limits
-from trainer.dataset import read_canvases
-from trainer.events import Reporter
-from trainer.spec import Spec, class_counts, fingerprint, read_training_set
-from trainer.split import Split, split
-from trainer.store_access import StoreAccess
+from trainer.training.dataset import read_canvases
+from trainer.training.events import Reporter
+from trainer.training.spec import Spec, class_counts, fingerprint, read_training_set
+from trainer.training.split import Split, split
+from trainer.training.store_access import StoreAccess
 
 # One for each side of the split.
 _LEAST_READABLE = 2
