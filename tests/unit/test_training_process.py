@@ -147,13 +147,13 @@ def test_the_process_ends_when_its_parent_dies(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_weights(tmp_path: Path) -> None:
-    options = {**QUICK, "epochs": 20, "checkpoint_seconds": 0.1}
+    options = {**QUICK, "epochs": 40, "checkpoint_seconds": 0.1}
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
     with _process(prepare(tmp_path / "whole", recipe_options=options)) as process:
         whole = list(_events(process))[-1]["card"]
     spec = prepare(tmp_path / "killed", recipe_options=options)
-    for iteration in (15, 40, 80):
+    for iteration in (30, 80, 140):
         with _process(spec) as process:
             _until_training(process, iteration)
             os.kill(process.pid, signal.SIGKILL)

@@ -15,17 +15,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from kinsight.networks import EmbeddingArrays, RetrievalNetwork
+from kinsight.networks import EmbeddingArrays
 from trainer.recipes.base import RecipeOptions, Trained
 from trainer.training.augment import random_crops
 from trainer.training.embedding import accuracy, embed
 from trainer.training.loop import Task, train
 from trainer.training.run import Run
 from trainer.training.schedule import warmup_cosine
-from trainer.training.standardise import Standardised
 
 _RATE_PRETRAINED = 0.01
-_RATE_FROM_SCRATCH = 0.03
+_RATE_FROM_SCRATCH = 0.02
 # Validation inside the run is to show where it goes; the card's figure takes all images.
 _VALIDATION_IMAGES = 2_000
 
@@ -36,7 +35,7 @@ class FineTuneOptions(RecipeOptions):
         default=None,
         gt=0,
         le=10,
-        description="Highest rate of new layers; null: 0.01 with given weights, 0.03 from scratch.",
+        description="Highest rate of new layers; null: 0.01 with given weights, 0.02 from scratch.",
     )
     pretrained_rate: float = Field(
         default=0.1, ge=0, le=1, description="Factor on the rate for layers with given weights."
@@ -68,9 +67,8 @@ class FineTuneRecipe:
         watched = run.data.split.validation[
             :: -(-len(run.data.split.validation) // _VALIDATION_IMAGES)
         ]
-        module = _module(network, run.pretrained).to(run.device.torch)
         task = Task(
-            module=module,
+            module=network,
             inputs=_RandomCrops(run, options),
             labels=run.data.labels[run.data.split.training],
             loss=options.loss(run),
@@ -79,13 +77,11 @@ class FineTuneRecipe:
             epochs=options.epochs,
             batch_size=options.batch_size,
             clip_norm=options.clip_norm,
-            validate=lambda: accuracy(module, run.pictures.__getitem__, watched, run.data.labels),
+            validate=lambda: accuracy(network, run.pictures.__getitem__, watched, run.data.labels),
             key=run.key(),
             seed=run.seed,
         )
         finished = train(task, run.device, run.checkpoints, run.reporter)
-        if isinstance(module, Standardised):
-            module.fold()
         network.eval()
 
         def embed_images(
@@ -94,13 +90,6 @@ class FineTuneRecipe:
             return embed(network, run.pictures.__getitem__, indices, advance)
 
         return Trained(finished.iterations, options.epochs, finished.earlier_seconds, embed_images)
-
-
-def _module(network: RetrievalNetwork, pretrained: frozenset[str]) -> nn.Module:
-    """What is trained: a given hash layer reads plain features, a fresh one standardised ones."""
-    if network.head.hash is None or "head.hash.linear.weight" in pretrained:
-        return network
-    return Standardised(network)
 
 
 class _RandomCrops:

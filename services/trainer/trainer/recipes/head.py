@@ -19,11 +19,8 @@ from trainer.training.embedding import accuracy, cached_features, embed
 from trainer.training.loop import Task, train
 from trainer.training.run import Run
 from trainer.training.schedule import warmup_cosine
-from trainer.training.standardise import fold, unfold
 
 _LEAST_DEVIATION = 1e-6
-# A unit that hardly ever fires would otherwise shout when it does.
-_LEAST_PART = 0.1
 
 
 class HeadOptions(RecipeOptions):
@@ -48,10 +45,6 @@ class HeadRecipe:
         scaling = _Scaling(plain, run.data.split.training)
         scaled = _ScaledFeatures(either, run.data.split.training, scaling, run.device.torch)
         head = network.head
-        first = head.classifier if head.hash is None else head.hash.linear
-        name = "head.classifier.weight" if head.hash is None else "head.hash.linear.weight"
-        if name in run.pretrained:
-            unfold(first, scaled.mean, scaled.deviation)
         task = Task(
             module=head,
             inputs=scaled,
@@ -67,7 +60,7 @@ class HeadRecipe:
             seed=run.seed,
         )
         finished = train(task, run.device, run.checkpoints, run.reporter)
-        fold(first, scaled.mean, scaled.deviation)
+        scaling.fold_into(head.classifier if head.hash is None else head.hash.linear)
         network.eval()
 
         def embed_images(
@@ -98,14 +91,21 @@ def _optimiser(head: nn.Module, options: HeadOptions) -> torch.optim.Optimizer:
 
 
 class _Scaling:
-    """Mean and deviation of each dimension over the training images."""
+    """Each dimension of the feature to mean 0 and deviation 1 while training.
+
+    Backbones differ in the scale of their features; one learning rate then fits all.
+    """
 
     def __init__(self, features: NDArray[np.float32], training: NDArray[np.int64]) -> None:
         rows = torch.from_numpy(np.ascontiguousarray(features[training]))
         self.mean = rows.mean(dim=0)
-        deviation = rows.std(dim=0, correction=0)
-        usual = deviation.square().mean().sqrt().clamp_min(_LEAST_DEVIATION)
-        self.deviation = deviation.clamp_min(_LEAST_PART * usual)
+        self.deviation = rows.std(dim=0).clamp_min(_LEAST_DEVIATION)
+
+    @torch.no_grad()
+    def fold_into(self, linear: nn.Linear) -> None:
+        """Makes the layer read unscaled features: W(f − μ)/σ + b = (W/σ) f + (b − (W/σ) μ)."""
+        linear.weight.div_(self.deviation.to(linear.weight.device))
+        linear.bias.sub_(linear.weight @ self.mean.to(linear.weight.device))
 
 
 class _ScaledFeatures:
@@ -119,7 +119,7 @@ class _ScaledFeatures:
         device: torch.device,
     ) -> None:
         self._either, self._training, self._device = either, training, device
-        self.mean, self.deviation = scaling.mean.to(device), scaling.deviation.to(device)
+        self._mean, self._deviation = scaling.mean.to(device), scaling.deviation.to(device)
 
     def prepare(
         self, positions: NDArray[np.int64], rng: np.random.Generator
@@ -132,7 +132,7 @@ class _ScaledFeatures:
         return chosen
 
     def to_device(self, batch: NDArray[np.generic]) -> Tensor:
-        return (torch.from_numpy(batch).to(self._device) - self.mean) / self.deviation
+        return (torch.from_numpy(batch).to(self._device) - self._mean) / self._deviation
 
     def of(self, indices: NDArray[np.int64]) -> Tensor:
         """(B, d), scaled."""

@@ -41,8 +41,6 @@ def choose() -> Device:
         return Device(torch.device("cuda:0"), f"{platform.node()}: {hardware}")
     cores = usable_cores()
     torch.set_num_threads(cores)
-    # Vanishing gradients end in numbers so small that the processor needs a detour for each.
-    torch.set_flush_denormal(True)
     return Device(torch.device("cpu"), f"{platform.node()}: {_processor()}, {cores} cores")
 
 
