@@ -17,8 +17,9 @@ import indexer.app
 import trainer.app
 from integration.digits import LABELS, digits, request
 from integration.serving import System, archive, system
+from kinsight.contracts.evaluation import Evaluation
 from kinsight.contracts.jobs import Job, JobState
-from kinsight.contracts.models import Evaluation, TrainingRun
+from kinsight.contracts.models import TrainingRun
 from kinsight.errors import JobFinished
 from trainer import curves
 

@@ -15,7 +15,7 @@ from admin import sla
 from admin.exposition import Reading, increase, read_gateway, read_indexer
 from admin.histogram import quantile
 from admin.samples import Measured
-from kinsight.contracts.models import Evaluation, EvaluationRow
+from kinsight.contracts.evaluation import Evaluation, EvaluationRow
 
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, math.inf)
 

@@ -6,7 +6,7 @@ from admin import sla
 from kinsight.clients.indexer import IndexerClient
 from kinsight.clients.trainer import TrainerClient
 from kinsight.contracts.admin import SlaRequirement
-from kinsight.contracts.models import Evaluation
+from kinsight.contracts.evaluation import Evaluation
 from kinsight.errors import Unavailable
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from admin import histogram
 from admin.samples import Measured
 from kinsight.contracts.admin import SlaReport, SlaRequirement
-from kinsight.contracts.models import Evaluation
+from kinsight.contracts.evaluation import Evaluation
 
 RESPONSE_SECONDS = 1.0
 MATCHED_PER_SECOND = 10_000.0

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kinsight.contracts.evaluation import EvaluationRow
 from kinsight.contracts.ingest import BatchAnswer
-from kinsight.contracts.models import EvaluationRow
 
 DEPTH = 100  # hits looked at for every query
 

@@ -6,7 +6,8 @@ import logging
 import uuid
 
 from kinsight.clients.extractor import ExtractorClient
-from kinsight.contracts.models import Evaluation, Model, ModelCard, ModelList, TrainRequest
+from kinsight.contracts.evaluation import Evaluation
+from kinsight.contracts.models import Model, ModelCard, ModelList, TrainRequest
 from kinsight.database import Connection, Pool, Record
 from kinsight.errors import ModelNotFound, Unavailable
 from kinsight.store import Store

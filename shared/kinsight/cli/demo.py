@@ -22,7 +22,7 @@ from kinsight.cli.search import print_answer
 from kinsight.cli.session import reporting
 
 if TYPE_CHECKING:
-    from kinsight.contracts.models import Evaluation, EvaluationRow
+    from kinsight.contracts.evaluation import Evaluation, EvaluationRow
     from kinsight.contracts.search import SearchAnswer
 
 LEAST_P_AT_1 = 0.97

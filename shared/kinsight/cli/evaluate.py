@@ -17,8 +17,8 @@ from kinsight.errors import KinsightError, NoModel
 
 if TYPE_CHECKING:
     from kinsight.cli.output import Output
+    from kinsight.contracts.evaluation import Evaluation, EvaluationRow
     from kinsight.contracts.jobs import Job
-    from kinsight.contracts.models import Evaluation, EvaluationRow
 
 _COLUMNS = {
     "space": "space",
@@ -79,7 +79,7 @@ def live_model(session: Session, library: str) -> str:
 
 def result_of(job: Job) -> Evaluation:
     """The Evaluation that an evaluate job ended with."""
-    from kinsight.contracts.models import Evaluation  # pydantic: not for `kinsight --help`
+    from kinsight.contracts.evaluation import Evaluation  # pydantic: not for `kinsight --help`
 
     if job.result is None:
         raise KinsightError(f"The evaluate job {job.id} ended without a result.")
@@ -88,7 +88,7 @@ def result_of(job: Job) -> Evaluation:
 
 def print_evaluation(out: Output, document: Mapping[str, Any]) -> None:
     """Prints an Evaluation as it travels."""
-    from kinsight.contracts.models import Evaluation  # pydantic: not for `kinsight --help`
+    from kinsight.contracts.evaluation import Evaluation  # pydantic: not for `kinsight --help`
 
     evaluation = Evaluation.model_validate(document)
     out.line(

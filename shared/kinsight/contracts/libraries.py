@@ -65,5 +65,6 @@ class TrainingImage(Wire):
 
     image_id: int
     key: str = Field(description="Key of the bytes in the store.")
+    filename: str = ""
     label: str
     perceptual_hash: int = Field(description="64-bit difference hash, signed.")

@@ -62,12 +62,16 @@ class ModelCard(Wire):
     recipe_options: dict[str, Any] = Field(default_factory=dict)
     weights: str = Field(description="What training started from.")
     seed: int
+    split_seed: int = 0
     data_fingerprint: str = Field(description="SHA-256 over the sorted training image hashes.")
     class_counts: dict[str, int]
     training_images: int
     validation_images: int
     validation_image_ids: list[int] = Field(default_factory=list)
     unreadable_images: int = Field(default=0, description="Labelled images left out.")
+    unreadable_files: list[str] = Field(
+        default_factory=list, description="The names of the first hundred of them."
+    )
     trained_by: str | None = None
     started_at: datetime
     seconds: float
@@ -117,33 +121,17 @@ class TrainRequest(Wire):
     trained_by: str | None = Field(default=None, max_length=200)
     min_images_per_class: int = Field(default=100, ge=2)
     seed: int = 0
-    then: Literal["promote", "evaluate", "nothing"] = "promote"
-
-
-class EvaluationRow(Wire):
-    """One space under one routing mode."""
-
-    space: str
-    routing: str
-    p_at_1: float
-    p_at_5: float
-    p_at_10: float
-    map: float = Field(description="Mean average precision over the first 100 hits.")
-    top1_error: float
-    compared_mean: float
-    milliseconds_mean: float
-
-
-class Evaluation(Wire):
-    library: str
-    model: str
-    queries: int
-    results: list[EvaluationRow]
-    skipped: int = Field(default=0, description="Queries that could not be read, or lack a label.")
-    unknown_labels: dict[str, int] = Field(
-        default_factory=dict, description="Queries per label that no image of the library has."
+    split_seed: int = Field(
+        default=0,
+        description="Which images are held out for validation. Models of one split are compared "
+        "on images that neither was trained on.",
     )
-    measured_at: datetime | None = None
+    crops: Literal[1, 10] = Field(
+        default=1,
+        description="Crops per picture in the index that `then` makes: 10 is the mean of four "
+        "corners, the centre and their mirror images (AlexNet §4.1).",
+    )
+    then: Literal["promote", "evaluate", "nothing"] = "promote"
 
 
 class CurvePoint(Wire):

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from kinsight.contracts.embeddings import Embeddings
+from kinsight.contracts.evaluation import Evaluation
 from kinsight.contracts.jobs import Progress
 from kinsight.contracts.libraries import Library
-from kinsight.contracts.models import Evaluation, Model
+from kinsight.contracts.models import Model
 from kinsight.errors import KinsightError, Unprocessable
 from kinsight.jobs import JobContext
 from trainer import evaluation, metrics
