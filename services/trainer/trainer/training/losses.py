@@ -17,15 +17,18 @@ class Loss:
     quantisation: weight of −4·mean((a − ½)²), which pushes activations to 0 and 1, so that
     thresholding them loses little. balance: weight of 4·mean_n((mean_B a − ½)²), which has every
     bit set for half of the images, so that each tells as much as it can. Both lie in [0, 1] but
-    for sign and vanish at weight 0.
+    for sign and vanish at weight 0. label_smoothing: Szegedy et al. 2016, §7.
     """
 
     quantisation: float
     balance: float
     hash_layer: bool
+    label_smoothing: float = 0.0
 
     def __call__(self, outputs: Outputs, labels_B: Tensor) -> Tensor:
-        loss = nn.functional.cross_entropy(outputs.logits.float(), labels_B)
+        loss = nn.functional.cross_entropy(
+            outputs.logits.float(), labels_B, label_smoothing=self.label_smoothing
+        )
         if not self.hash_layer:
             return loss
         centred = outputs.activations.float() - 0.5
