@@ -158,6 +158,22 @@ async def test_stored_pictures_come_back_in_order_and_bad_ones_with_a_reason(
     assert inspected == items
 
 
+async def test_stored_pictures_by_ten_crops_are_embedded_like_single_ones(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    keys = await put(store, picture(3), picture(4))
+    body = {"keys": keys, "model": "m1", "crops": 10}
+    found = Embeddings.from_bytes((await client.post("/embed-stored", json=body)).content)
+    for number in (3, 4):
+        query = {"model": "m1", "crops": 10}
+        answer = await client.post("/embed", params=query, content=picture(number))
+        alone = Embeddings.from_bytes(answer.content)
+        assert np.allclose(found.feature[number - 3], alone.feature[0], atol=1e-5)
+        assert np.allclose(found.probabilities[number - 3], alone.probabilities[0], atol=1e-5)
+    answer = await client.post("/embed-stored", json={"keys": keys, "model": "m1", "crops": 3})
+    assert answer.status_code == 422
+
+
 async def test_no_usable_picture_still_has_the_right_shapes(
     client: httpx.AsyncClient, network: RetrievalNetwork
 ) -> None:

@@ -83,17 +83,17 @@ class Extractor:
         probabilities, feature, code = embedded.arrays
         return Embeddings(probabilities, feature, code, meta)
 
-    async def embed_stored(self, keys: Sequence[str], model_id: str) -> Embeddings:
+    async def embed_stored(self, keys: Sequence[str], model_id: str, crops: int = 1) -> Embeddings:
         """Rows for the keys without error, in order; `items` in the meta for every key."""
         engine = await self._engine()
         async with self._bulk.enter():
             model = await engine.models.get(model_id)
-            task = DecodeTask(card=model.card.preprocessing)
+            task = DecodeTask(card=model.card.preprocessing, crops=crops)
 
             async def embed(decoded: Sequence[Decoded]) -> list[Arrays]:
                 rows = [one.rows for one in decoded]
                 embedded = await engine.batcher.embed_all(
-                    model, rows, Lane.BULK, self._options.bulk_seconds
+                    model, rows, Lane.BULK, self._options.bulk_seconds * crops
                 )
                 return [one.arrays for one in embedded]
 

@@ -40,7 +40,7 @@ async def embed(
 async def embed_stored(state: ServiceState, images: StoredImages) -> Response:
     if images.model is None:
         raise BadRequest('Name the model to embed with: {"model": …}.')
-    embeddings = await state.extractor.embed_stored(images.keys, images.model)
+    embeddings = await state.extractor.embed_stored(images.keys, images.model, images.crops)
     return Response(embeddings.to_bytes(), media_type=MEDIA_TYPE)
 
 

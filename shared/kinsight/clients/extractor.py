@@ -24,11 +24,17 @@ class ExtractorClient:
         )
 
     async def embed_stored(
-        self, keys: list[str], model: str
+        self, keys: list[str], model: str, *, crops: int = 1
     ) -> tuple[list[Inspection], Embeddings]:
-        """One inspection per key, in order; a row of the arrays for each without an error."""
+        """One inspection per key, in order; a row of the arrays for each without an error.
+
+        crops: 1, or 10 for the mean of ten crops per picture.
+        """
         payload = await self._service.bytes(
-            "POST", "/embed-stored", json={"keys": keys, "model": model}, timeout_seconds=600
+            "POST",
+            "/embed-stored",
+            json={"keys": keys, "model": model, "crops": crops},
+            timeout_seconds=600,
         )
         embeddings = Embeddings.from_bytes(payload)
         return [Inspection(**item) for item in embeddings.meta["items"]], embeddings

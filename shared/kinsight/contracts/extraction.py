@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,11 @@ class StoredImages(Wire):
 
     keys: list[str] = Field(max_length=1024)
     model: str | None = Field(default=None, description="Needed by embed-stored only.")
+    crops: Literal[1, 10] = Field(
+        default=1,
+        description="10: the mean over four corners, the centre and their mirror images "
+        "(AlexNet §4.1). For embed-stored only.",
+    )
 
 
 class Inspection(Wire):
