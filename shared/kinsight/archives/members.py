@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -36,6 +36,18 @@ class Source(Protocol):
 
     def members(self, start: int) -> Iterator[Member]:
         """The files from number `start` on."""
+        ...
+
+
+class Archive(Source, Protocol):
+    """A source whose files can be listed, and some of them read, without reading all."""
+
+    def names(self) -> Iterator[tuple[int, str]]:
+        """Number and name of every file."""
+        ...
+
+    def chosen(self, numbers: Collection[int]) -> Iterator[Member]:
+        """The files of these numbers, in ascending order."""
         ...
 
 

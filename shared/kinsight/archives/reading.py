@@ -6,13 +6,14 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from kinsight.archives.members import (
+    Archive,
     Labels,
     Member,
-    Source,
     archive_inside,
     clean,
     label_of,
@@ -21,6 +22,7 @@ from kinsight.archives.members import (
 )
 from kinsight.errors import BadArchive
 
+_Made = TypeVar("_Made")
 _ENCRYPTED = 0x1
 # Pictures hardly get smaller when packed; what does so by more than this is made to do harm.
 _UNPACKED_TIMES = 100
@@ -37,7 +39,7 @@ _DAMAGE = (
 )
 
 
-def open_archive(path: Path, labels: Labels, max_bytes: int) -> Source:
+def open_archive(path: Path, labels: Labels, max_bytes: int) -> Archive:
     """Raises BadArchive where the file is neither a zip nor a tar archive, or holds no file."""
     source = _open(path, labels, max_bytes)
     if source.total == 0:
@@ -45,7 +47,7 @@ def open_archive(path: Path, labels: Labels, max_bytes: int) -> Source:
     return source
 
 
-def _open(path: Path, labels: Labels, max_bytes: int) -> Source:
+def _open(path: Path, labels: Labels, max_bytes: int) -> Archive:
     if zipfile.is_zipfile(path):
         return ZipSource(path, labels, max_bytes)
     try:
@@ -71,14 +73,22 @@ class ZipSource:
             raise BadArchive(f"The zip archive cannot be read: {error}.") from error
 
     def members(self, start: int) -> Iterator[Member]:
+        return self._members(lambda number: number >= start)
+
+    def names(self) -> Iterator[tuple[int, str]]:
         with zipfile.ZipFile(self._path) as archive:
-            number = 0
-            for info in archive.infolist():
-                if info.is_dir():
-                    continue
-                if number >= start:
+            files = (info for info in archive.infolist() if not info.is_dir())
+            yield from ((number, clean(info.filename)) for number, info in enumerate(files))
+
+    def chosen(self, numbers: Collection[int]) -> Iterator[Member]:
+        return self._members(numbers.__contains__)
+
+    def _members(self, wanted: Callable[[int], bool]) -> Iterator[Member]:
+        with zipfile.ZipFile(self._path) as archive:
+            files = (info for info in archive.infolist() if not info.is_dir())
+            for number, info in enumerate(files):
+                if wanted(number):
                     yield self._member(archive, info, number)
-                number += 1
 
     def _member(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, number: int) -> Member:
         name = clean(info.filename)
@@ -110,6 +120,19 @@ class TarSource:
         self.total = self._count()
 
     def members(self, start: int) -> Iterator[Member]:
+        return self._each(self._member, lambda number: number >= start)
+
+    def names(self) -> Iterator[tuple[int, str]]:
+        return self._each(lambda _, info, number: (number, clean(info.name)), lambda _: True)
+
+    def chosen(self, numbers: Collection[int]) -> Iterator[Member]:
+        return self._each(self._member, numbers.__contains__)
+
+    def _each(
+        self,
+        made: Callable[[tarfile.TarFile, tarfile.TarInfo, int], _Made],
+        wanted: Callable[[int], bool],
+    ) -> Iterator[_Made]:
         number = 0
         try:
             with tarfile.open(self._path, "r|*") as archive:
@@ -118,8 +141,8 @@ class TarSource:
                     self._check_unpacked(info.offset_data + info.size)
                     if info.isdir():
                         continue
-                    if number >= start:
-                        yield self._member(archive, info, number)
+                    if wanted(number):
+                        yield made(archive, info, number)
                     number += 1
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise BadArchive(
