@@ -62,9 +62,10 @@ def test_a_run_fills_the_card_and_stores_a_network_that_works(tmp_path: Path) ->
     assert card.classes == ["0", "1", "2"]
     assert card.class_counts == {"0": 60, "1": 60, "2": 60}
     assert card.training_images + card.validation_images == 180
-    assert len(card.validation_image_ids) == card.validation_images == 18
+    assert len(card.validation_image_ids) == card.validation_images
+    assert 9 <= card.validation_images <= 27
     assert card.trained_by == "Ada"
-    assert card.iterations == 8 * (162 // 16)
+    assert card.iterations == 8 * (card.training_images // 16)
     assert card.accuracy.training is not None
     assert card.accuracy.training > 0.9
     assert card.network_options["towers"] == 2  # defaults are written out
@@ -110,7 +111,7 @@ def test_checkpoints_are_taken_up(tmp_path: Path) -> None:
     reporter.curve = points.append  # type: ignore[method-assign]
     card = train(spec, reporter)
     assert points == []
-    assert card.iterations == 4 * (81 // 16)
+    assert card.iterations == 4 * (card.training_images // 16)
 
 
 def test_another_runs_checkpoint_is_not_taken_up(tmp_path: Path) -> None:
@@ -185,9 +186,10 @@ def _activations(folder: Path, card: ModelCard) -> torch.Tensor:
     return activations
 
 
-def test_unreadable_images_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_unreadable_images_are_left_out_counted_and_named(tmp_path: Path) -> None:
     card = train(prepare(tmp_path, spoiled=[0, 5, 40]))
     assert card.unreadable_images == 3
+    assert card.unreadable_files == ["0/scan-0.png", "0/scan-5.png", "1/scan-40.png"]
     assert card.class_counts == {"0": 28, "1": 29, "2": 30}
     assert card.training_images + card.validation_images == 87
     assert not {1, 6, 41} & set(card.validation_image_ids)
@@ -196,6 +198,17 @@ def test_unreadable_images_are_left_out_and_counted(tmp_path: Path) -> None:
 def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(TooFewImages, match="'1' has 1 readable"):
         train(prepare(tmp_path, per_class=10, spoiled=range(10, 19)))
+
+
+def test_the_split_seed_and_not_the_seed_decides_what_is_held_out(tmp_path: Path) -> None:
+    held = []
+    for name, seeds in (("a", {}), ("b", {"seed": 5}), ("c", {"split_seed": 5})):
+        (tmp_path / name).mkdir()
+        card = train(prepare(tmp_path / name, **seeds))
+        assert card.split_seed == seeds.get("split_seed", 0)
+        held.append(set(card.validation_image_ids))
+    assert held[0] == held[1]
+    assert held[0] != held[2]
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:

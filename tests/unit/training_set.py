@@ -62,7 +62,13 @@ def prepare(
         key = blob_key(hashlib.sha256(data).hexdigest())
         (store / key).parent.mkdir(parents=True, exist_ok=True)
         (store / key).write_bytes(data)
-        line = {"image_id": number + 1, "key": key, "label": label, "perceptual_hash": hashed}
+        line = {
+            "image_id": number + 1,
+            "key": key,
+            "filename": f"{label}/scan-{number}.png",
+            "label": label,
+            "perceptual_hash": hashed,
+        }
         lines.append(json.dumps(line))
     (folder / "set.ndjson").write_text("\n".join(lines) + "\n")
     asked = {

@@ -98,7 +98,7 @@ async def training_set(pool: Pool, library: str) -> AsyncIterator[bytes]:
     last = 0
     while True:
         rows = await pool.fetch(
-            "SELECT id, sha256, label, perceptual_hash FROM images"
+            "SELECT id, sha256, filename, label, perceptual_hash FROM images"
             " WHERE library_id = $1 AND label IS NOT NULL AND id > $2 ORDER BY id LIMIT $3",
             library_id,
             last,
@@ -112,6 +112,7 @@ async def training_set(pool: Pool, library: str) -> AsyncIterator[bytes]:
                 {
                     "image_id": row["id"],
                     "key": blob_key(row["sha256"].hex()),
+                    "filename": row["filename"],
                     "label": row["label"],
                     "perceptual_hash": row["perceptual_hash"],
                 }

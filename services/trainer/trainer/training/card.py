@@ -9,7 +9,9 @@ from importlib.metadata import version
 
 from kinsight.contracts.models import Accuracies, ModelCard, RetrievalSettings
 from trainer.recipes import RecipeOptions, Trained
+from trainer.training.data import MOST_NAMED
 from trainer.training.run import Run
+from trainer.training.spec import file_name
 
 _PACKAGES = ("kinsight", "torch", "torchvision", "numpy", "pillow")
 
@@ -32,6 +34,7 @@ def model_card(
 ) -> ModelCard:
     """All that is known of the model; options with their defaults, so that none is lost."""
     request, network, data = run.request, run.network, run.data
+    unreadable = data.unreadable
     return ModelCard(
         id=model_id,
         library=request.library,
@@ -47,12 +50,14 @@ def model_card(
         recipe_options=options.model_dump(),
         weights=request.weights,
         seed=request.seed,
+        split_seed=request.split_seed,
         data_fingerprint=data.fingerprint,
         class_counts=data.counts,
         training_images=len(data.split.training),
         validation_images=len(data.split.validation),
         validation_image_ids=[data.images[i].image_id for i in data.split.validation],
-        unreadable_images=data.unreadable,
+        unreadable_images=len(unreadable),
+        unreadable_files=[file_name(image) for image in unreadable[:MOST_NAMED]],
         trained_by=request.trained_by,
         started_at=measured.started_at,
         seconds=round(measured.seconds, 3),

@@ -69,7 +69,17 @@ def class_counts(labels: list[str], *, at_least: int, kind: str = "labelled") ->
     return counts
 
 
+def sha256(image: TrainingImage) -> str:
+    """Of the image's bytes: the last part of its key."""
+    return PurePosixPath(image.key).name
+
+
+def file_name(image: TrainingImage) -> str:
+    """What a person knows the image by."""
+    return image.filename or sha256(image)
+
+
 def fingerprint(images: list[TrainingImage]) -> str:
-    """SHA-256 over the sorted SHA-256 of the images, each the last part of its key."""
-    names = sorted(PurePosixPath(image.key).name for image in images)
+    """SHA-256 over the sorted SHA-256 of the images."""
+    names = sorted(sha256(image) for image in images)
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
