@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from kinsight.contracts.models import Preprocessing
 from kinsight.networks import EmbeddingArrays
 from kinsight.networks.options import Options
+from trainer.training.data import TrainingData
 from trainer.training.losses import Loss
 from trainer.training.run import Run
 
@@ -50,6 +52,23 @@ class Trained:
 class Recipe(Protocol):
     @property
     def options(self) -> type[RecipeOptions]: ...
+
+    def network_options(self, network: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The network's options: those given, and those the recipe chooses where they are open."""
+        return given
+
+    def preprocessing(
+        self,
+        card: Preprocessing,
+        data: TrainingData,
+        options: RecipeOptions,
+        *,
+        from_scratch: bool,
+    ) -> Preprocessing:
+        """The network's preprocessing, with another mean and deviation where the recipe takes
+        them from the training set. Canvases are read already and stay as they are.
+        """
+        return card
 
     def train(self, run: Run, options: RecipeOptions) -> Trained:
         """Trains the run's network in place, and leaves it in evaluation mode."""

@@ -6,27 +6,22 @@ move at one rate that rises first and then falls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from kinsight.networks import EmbeddingArrays
-from trainer.recipes.base import RecipeOptions, Trained
-from trainer.training.augment import random_crops
-from trainer.training.embedding import accuracy, embed
+from trainer.recipes.base import Recipe, RecipeOptions, Trained
+from trainer.recipes.whole_network import on_device, trained, validation
+from trainer.training.batches import Augmentation, PictureBatches, usual_padding
 from trainer.training.loop import Task, train
 from trainer.training.run import Run
 from trainer.training.schedule import warmup_cosine
 
 _RATE_PRETRAINED = 0.01
 _RATE_FROM_SCRATCH = 0.02
-# Validation inside the run is to show where it goes; the card's figure takes all images.
-_VALIDATION_IMAGES = 2_000
 
 
 class FineTuneOptions(RecipeOptions):
@@ -58,61 +53,32 @@ class FineTuneOptions(RecipeOptions):
     )
 
 
-class FineTuneRecipe:
+class FineTuneRecipe(Recipe):
     options = FineTuneOptions
 
     def train(self, run: Run, options: RecipeOptions) -> Trained:
         assert isinstance(options, FineTuneOptions)
-        network = run.network.to(run.device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        watched = run.data.split.validation[
-            :: -(-len(run.data.split.validation) // _VALIDATION_IMAGES)
-        ]
+        network, side, canvas = on_device(run), run.pictures.side, run.pictures.canvas
+        padding = options.crop_padding
+        if padding is None:
+            padding = usual_padding(side=side, canvas=canvas)
+        augmentation = Augmentation(padding=padding, mirror=options.mirror)
+        training = run.data.split.training
         task = Task(
             module=network,
-            inputs=_RandomCrops(run, options),
-            labels=run.data.labels[run.data.split.training],
+            inputs=PictureBatches(run.pictures, training, augmentation, seed=run.seed),
+            labels=run.data.labels[training],
             loss=options.loss(run),
             optimiser=_optimiser(network, run.pretrained, options),
             schedule=warmup_cosine(options.warmup),
             epochs=options.epochs,
             batch_size=options.batch_size,
             clip_norm=options.clip_norm,
-            validate=lambda: accuracy(network, run.pictures.__getitem__, watched, run.data.labels),
+            validate=validation(run),
             key=run.key(),
             seed=run.seed,
         )
-        finished = train(task, run.device, run.checkpoints, run.reporter)
-        network.eval()
-
-        def embed_images(
-            indices: NDArray[np.int64], advance: Callable[[int], None]
-        ) -> EmbeddingArrays:
-            return embed(network, run.pictures.__getitem__, indices, advance)
-
-        return Trained(finished.iterations, options.epochs, finished.earlier_seconds, embed_images)
-
-
-class _RandomCrops:
-    def __init__(self, run: Run, options: FineTuneOptions) -> None:
-        self._pictures = run.pictures
-        self._training = run.data.split.training
-        self._mirror = options.mirror
-        side, canvas = run.preprocessing.input_size, run.data.pixels.shape[1]
-        usual = side // 8 if canvas == side else 0
-        self._padding = usual if options.crop_padding is None else options.crop_padding
-
-    def prepare(self, positions: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
-        return random_crops(
-            self._pictures.pixels,
-            self._training[positions],
-            self._pictures.side,
-            padding=self._padding,
-            mirror=self._mirror,
-            rng=rng,
-        )
-
-    def to_device(self, batch: NDArray[Any]) -> Tensor:
-        return self._pictures.normalise(batch)
+        return trained(run, train(task, run.device, run.checkpoints, run.reporter))
 
 
 def _optimiser(
@@ -123,7 +89,8 @@ def _optimiser(
     for name, parameter in network.named_parameters():
         # Biases and the scales of normalisation layers are vectors; decay would only shift them.
         groups.setdefault((name in pretrained, parameter.ndim > 1), []).append(parameter)
-    return torch.optim.SGD(_groups(groups.items(), rate, options), momentum=options.momentum)
+    parameters = _groups(groups.items(), rate, options)
+    return torch.optim.SGD(parameters, momentum=options.momentum, fused=True)
 
 
 def _groups(

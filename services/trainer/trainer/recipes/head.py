@@ -14,8 +14,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kinsight.networks import EmbeddingArrays
-from trainer.recipes.base import RecipeOptions, Trained
+from trainer.recipes.base import Recipe, RecipeOptions, Trained
+from trainer.training.draws import Draws
 from trainer.training.embedding import accuracy, cached_features, embed
+from trainer.training.inputs import Moment
 from trainer.training.loop import Task, train
 from trainer.training.run import Run
 from trainer.training.schedule import warmup_cosine
@@ -34,7 +36,7 @@ class HeadOptions(RecipeOptions):
     )
 
 
-class HeadRecipe:
+class HeadRecipe(Recipe):
     options = HeadOptions
 
     def train(self, run: Run, options: RecipeOptions) -> Trained:
@@ -43,7 +45,9 @@ class HeadRecipe:
         plain = _features(run, mirrored=False)
         either = [plain, _features(run, mirrored=True)] if options.mirror else [plain]
         scaling = _Scaling(plain, run.data.split.training)
-        scaled = _ScaledFeatures(either, run.data.split.training, scaling, run.device.torch)
+        scaled = _ScaledFeatures(
+            either, run.data.split.training, scaling, run.device.torch, seed=run.seed
+        )
         head = network.head
         task = Task(
             module=head,
@@ -68,7 +72,7 @@ class HeadRecipe:
         ) -> EmbeddingArrays:
             return embed(head, scaled.unscaled, indices, advance)
 
-        return Trained(finished.iterations, options.epochs, finished.earlier_seconds, embed_images)
+        return Trained(finished.iterations, finished.epochs, finished.earlier_seconds, embed_images)
 
 
 def _features(run: Run, *, mirrored: bool) -> NDArray[np.float32]:
@@ -117,22 +121,23 @@ class _ScaledFeatures:
         training: NDArray[np.int64],
         scaling: _Scaling,
         device: torch.device,
+        *,
+        seed: int,
     ) -> None:
         self._either, self._training, self._device = either, training, device
+        self._draws = Draws(seed, len(training))
         self._mean, self._deviation = scaling.mean.to(device), scaling.deviation.to(device)
 
-    def prepare(
-        self, positions: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def prepare(self, positions: NDArray[np.int64], moment: Moment) -> NDArray[np.float32]:
         indices = self._training[positions]
         chosen = self._either[0][indices]
         if len(self._either) > 1:
-            second = rng.random(len(indices)) < 0.5
+            second = self._draws.of(moment.epoch, positions).mirrored
             chosen[second] = self._either[1][indices[second]]
         return chosen
 
-    def to_device(self, batch: NDArray[np.generic]) -> Tensor:
-        return (torch.from_numpy(batch).to(self._device) - self._mean) / self._deviation
+    def to_device(self, prepared: NDArray[np.float32]) -> Tensor:
+        return (torch.from_numpy(prepared).to(self._device) - self._mean) / self._deviation
 
     def of(self, indices: NDArray[np.int64]) -> Tensor:
         """(B, d), scaled."""

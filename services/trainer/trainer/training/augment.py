@@ -1,9 +1,12 @@
-"""From canvases to batches: crops, mirror images, normalisation."""
+"""From canvases to batches: crops, mirror images, normalisation; whole batches at a time."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,38 +22,72 @@ def centre_crops(
     return np.ascontiguousarray(pixels_NSS3[indices, part, part])
 
 
-def random_crops(
-    pixels_NSS3: NDArray[np.uint8],
-    indices: NDArray[np.int64],
-    side: int,
-    *,
-    padding: int,
-    mirror: bool,
-    rng: np.random.Generator,
-) -> NDArray[np.uint8]:
-    """(B, side, side, 3): a random square of each canvas, mirrored half of the time (AlexNet §4.1).
+class Windows(NamedTuple):
+    """Which square of each of B canvases: (B, 2) top and left corner, (B,) mirrored or not.
 
-    padding: the square may reach so many pixels over the canvas's edge, where it is reflected.
+    A square may reach up to `padding` pixels over the edge, where the canvas is reflected:
+    … 2 1 0 1 2 ….
     """
-    size = pixels_NSS3.shape[1]
-    offsets = rng.integers(-padding, size - side + padding + 1, size=(len(indices), 2))
-    mirrored = rng.random(len(indices)) < (0.5 if mirror else 0.0)
-    line = np.arange(side)
-    crops = np.empty((len(indices), side, side, 3), np.uint8)
-    for row, (index, (top, left)) in enumerate(zip(indices, offsets, strict=True)):
-        if padding:
-            ys, xs = _reflect(line + top, size), _reflect(line + left, size)
-            crop = pixels_NSS3[index][ys[:, None], xs]
-        else:
-            crop = pixels_NSS3[index, top : top + side, left : left + side]
-        crops[row] = crop[:, ::-1] if mirrored[row] else crop
+
+    corners: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+    side: int
+    padding: int
+
+
+def windows(
+    places_B2: NDArray[np.float64],
+    mirrored_B: NDArray[np.bool_],
+    *,
+    canvas: int,
+    side: int,
+    padding: int,
+) -> Windows:
+    """places: in [0, 1), see `trainer.training.draws`; every corner is equally likely."""
+    positions = canvas - side + 2 * padding + 1
+    corners = np.floor(places_B2 * positions).astype(np.int64) - padding
+    return Windows(corners, mirrored_B, side, padding)
+
+
+def cut(
+    pixels_NSS3: NDArray[np.uint8], indices: NDArray[np.int64], where: Windows
+) -> NDArray[np.uint8]:
+    """(B, side, side, 3): the squares of these canvases, in memory (AlexNet §4.1)."""
+    corners, padding = where.corners, where.padding
+    if padding:
+        margins = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+        pixels_NSS3 = np.pad(pixels_NSS3[indices], margins, mode="reflect")
+        indices, corners = np.arange(len(indices)), corners + padding
+    count, size = pixels_NSS3.shape[:2]
+    # Rows of bytes, so that each is copied in one piece.
+    rows = pixels_NSS3.reshape(count, size, size * 3)
+    squares = sliding_window_view(rows, (where.side, where.side * 3), axis=(1, 2))
+    found = squares[indices, corners[:, 0], corners[:, 1] * 3]
+    crops: NDArray[np.uint8] = found.reshape(len(indices), where.side, where.side, 3)
+    crops[where.mirrored] = crops[where.mirrored, :, ::-1]
     return crops
 
 
-def _reflect(positions: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """…2 1 0 1 2…: positions beyond either edge, mirrored at the edge pixel."""
-    positions = np.abs(positions)
-    return np.where(positions >= size, 2 * (size - 1) - positions, positions)
+def cut_on_device(pixels_NSS3: Tensor, indices: NDArray[np.int64], where: Windows) -> Tensor:
+    """The same of canvases that lie on a device, there: (B, side, side, 3) uint8."""
+    device, size = pixels_NSS3.device, pixels_NSS3.shape[1]
+    rows, corners, mirrored = (
+        torch.from_numpy(array).to(device, non_blocking=True)
+        for array in (indices, where.corners, where.mirrored)
+    )
+    line = torch.arange(where.side, device=device)
+    across = torch.where(mirrored[:, None], line.flip(0), line)
+    ys = _reflected(corners[:, :1] + line, size)
+    xs = _reflected(corners[:, 1:] + across, size)
+    crops: Tensor = pixels_NSS3[rows[:, None, None], ys[:, :, None], xs[:, None, :]]
+    return crops
+
+
+def _reflected(positions: Tensor, size: int) -> Tensor:
+    """Positions beyond either edge, mirrored at the edge pixel as often as it takes."""
+    period = max(1, 2 * (size - 1))
+    positions = positions % period
+    return torch.minimum(positions, period - positions)
 
 
 class Normaliser:
@@ -61,7 +98,19 @@ class Normaliser:
         self._mean = torch.tensor(card.mean, device=device).view(1, 3, 1, 1) * 255
         self._scale = 1 / (torch.tensor(card.std, device=device).view(1, 3, 1, 1) * 255)
 
-    def __call__(self, pixels_BSS3: NDArray[np.uint8]) -> Tensor:
+    def __call__(self, pixels_BSS3: NDArray[np.uint8] | Tensor) -> Tensor:
         """(B, 3, S, S) float32; the pixels' own order is `channels_last`."""
-        pixels = torch.from_numpy(pixels_BSS3).to(self.device, non_blocking=True)
+        if isinstance(pixels_BSS3, np.ndarray):
+            pixels_BSS3 = torch.from_numpy(pixels_BSS3)
+        pixels = pixels_BSS3.to(self.device, non_blocking=True)
         return (pixels.permute(0, 3, 1, 2).float() - self._mean) * self._scale
+
+    def shift(self, colours_B3: NDArray[np.float32] | Tensor) -> Tensor:
+        """(B, 3, 1, 1): what adding these colours to all pixels of an image adds to its input.
+
+        colours: red, green, blue, in parts of 255.
+        """
+        if isinstance(colours_B3, np.ndarray):
+            colours_B3 = torch.from_numpy(colours_B3)
+        colours = colours_B3.to(self.device, non_blocking=True)
+        return colours[:, :, None, None] * (self._scale * 255)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -24,13 +24,17 @@ _LEAST_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """key: what the run is of (request, data); another run's checkpoint is not taken up."""
+    """key: what the run is of (request, data); another run's checkpoint is not taken up.
+
+    extra: what else changes from step to step, tensors and plain values.
+    """
 
     key: str
     iteration: int
     seconds: float  # spent in training so far
     model: dict[str, Any]
     optimiser: dict[str, Any]
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Checkpoints:

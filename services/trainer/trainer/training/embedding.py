@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from trainer.training.events import Reporter
 _BATCH = {"cpu": 16, "cuda": 256}
 
 
+# Of the device's free memory, for canvases that lie there as long as the run lasts.
+_RESIDENT_PART = 0.3
+
+
 class Pictures:
     """The canvases as the network's input, centre crops unless asked otherwise."""
 
@@ -28,6 +33,21 @@ class Pictures:
     @property
     def device(self) -> torch.device:
         return self.normalise.device
+
+    @property
+    def canvas(self) -> int:
+        """S, the side of the canvases."""
+        return self.pixels.shape[1]
+
+    @cached_property
+    def resident(self) -> Tensor | None:
+        """(N, S, S, 3) uint8 on a CUDA device, where they take up to 30 % of its free memory."""
+        if self.device.type != "cuda":
+            return None
+        free, _ = torch.cuda.mem_get_info(self.device)
+        if self.pixels.nbytes > _RESIDENT_PART * free:
+            return None
+        return torch.from_numpy(self.pixels).to(self.device)
 
     def __getitem__(self, indices: NDArray[np.int64]) -> Tensor:
         """(B, 3, side, side) on the device."""

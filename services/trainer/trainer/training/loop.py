@@ -7,21 +7,25 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from kinsight.contracts.models import CurvePoint
 from kinsight.errors import TrainingDiverged
 from kinsight.networks import Outputs
+from trainer.training.average import WeightAverage
 from trainer.training.checkpoint import Checkpoint, Checkpoints
 from trainer.training.devices import Device
 from trainer.training.events import Reporter
+from trainer.training.inputs import Inputs, Moment
 from trainer.training.losses import Loss, correct
+from trainer.training.readback import Readback
 from trainer.training.schedule import Schedule
 from trainer.training.seeds import derive, generator
 
@@ -29,21 +33,13 @@ _SECONDS_BETWEEN_POINTS = 1.0
 _RECENT = 50  # iterations that the loss and the accuracy shown are means of
 
 
-class Inputs(Protocol):
-    """Where the batches come from."""
-
-    def prepare(
-        self, positions: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.generic]:
-        """Runs in a thread, a batch ahead. positions: which of the training images."""
-        ...
-
-    def to_device(self, batch: NDArray[np.generic]) -> Tensor: ...
-
-
 @dataclass(frozen=True)
 class Task:
-    """What is trained on what, and how. labels: (N,) class numbers of the training images."""
+    """What is trained on what, and how. labels: (N,) class numbers of the training images.
+
+    average: of the weights; it is what is validated, and what the module has in the end.
+    precision: what the module runs under; None: mixed precision where the device has it.
+    """
 
     module: nn.Module
     inputs: Inputs
@@ -57,6 +53,8 @@ class Task:
     validate: Callable[[], float]
     key: str
     seed: int
+    average: WeightAverage | None = None
+    precision: Callable[[], AbstractContextManager[None]] | None = None
 
     @property
     def per_epoch(self) -> int:
@@ -69,7 +67,10 @@ class Task:
 
 
 class Finished(NamedTuple):
+    """iterations, epochs: fewer than the task's where its schedule ended the run."""
+
     iterations: int
+    epochs: int
     earlier_seconds: float
 
 
@@ -80,51 +81,62 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
     TrainingDiverged before a step on a loss that is no finite number.
     """
     start, seconds_before = _resume(task, checkpoints)
-    begun = time.monotonic()
+    begun, done = time.monotonic(), start
     watch = _Watch(task, reporter, start)
     labels = torch.from_numpy(task.labels).to(device.torch)
+    precision = task.precision or device.autocast
     task.module.train()
     for iteration, positions, batch in _batches(task, start):
         # Dropout draws the same numbers in a resumed run.
         torch.manual_seed(derive(task.seed, "step", iteration))
         _set_rates(task, iteration)
         x, y = task.inputs.to_device(batch), labels[torch.from_numpy(positions).to(device.torch)]
-        with device.autocast():
+        with precision():
             outputs: Outputs = task.module(x)
         loss = task.loss(outputs, y)
-        value = float(loss.detach())
+        told = Readback(torch.stack([loss.detach(), correct(outputs, y)]))
+        task.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        value, right = told.values()
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"The loss is {value} at iteration {iteration}; try a lower learning_rate."
             )
-        task.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
         if task.clip_norm is not None:
             nn.utils.clip_grad_norm_(task.module.parameters(), task.clip_norm)
         task.optimiser.step()
+        if task.average is not None:
+            task.average.step()
 
+        done = iteration + 1
         seconds = seconds_before + time.monotonic() - begun
-        watch.step(iteration + 1, value, correct(outputs, y) / len(positions), seconds)
-        epoch_ends = (iteration + 1) % task.per_epoch == 0
+        watch.step(done, value, right / len(positions), seconds)
+        epoch_ends = done % task.per_epoch == 0
         if epoch_ends:
-            watch.validated(task.validate(), seconds)
-            task.module.train()
-        if checkpoints.due(epoch_ends) or iteration + 1 == task.iterations:
-            checkpoints.save(_checkpoint(task, iteration + 1, seconds))
-    return Finished(task.iterations, seconds_before)
+            accuracy = _validate(task)
+            watch.validated(accuracy, seconds)
+            task.schedule.validated(accuracy)
+        last = done == task.iterations or task.schedule.ended
+        if last or checkpoints.due(epoch_ends):
+            checkpoints.save(_checkpoint(task, done, seconds))
+        if last:
+            break
+    if task.average is not None:
+        task.average.keep()
+    return Finished(done, -(-done // task.per_epoch), seconds_before)
 
 
-def _batches(
-    task: Task, start: int
-) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.generic]]]:
+def _batches(task: Task, start: int) -> Iterator[tuple[int, NDArray[np.int64], Any]]:
     """Iteration, positions and prepared batch; the next batch is made while this one is used."""
+    if task.schedule.ended:
+        return
     with ThreadPoolExecutor(1, "batches") as thread:
         order = _Order(task)
 
-        def prepare(iteration: int) -> tuple[NDArray[np.int64], NDArray[np.generic]]:
+        def prepare(iteration: int) -> tuple[NDArray[np.int64], Any]:
             positions = order.positions(iteration)
-            rng = generator(task.seed, "augment", iteration)
-            return positions, task.inputs.prepare(positions, rng)
+            epoch, part = iteration // task.per_epoch, iteration / task.iterations
+            return positions, task.inputs.prepare(positions, Moment(iteration, epoch, part))
 
         ahead = thread.submit(prepare, start) if start < task.iterations else None
         for iteration in range(start, task.iterations):
@@ -205,19 +217,31 @@ class _Watch:
         return sum(self._losses) / len(self._losses)
 
 
+def _validate(task: Task) -> float:
+    with task.average.applied() if task.average is not None else nullcontext():
+        accuracy = task.validate()
+    task.module.train()
+    return accuracy
+
+
 def _resume(task: Task, checkpoints: Checkpoints) -> tuple[int, float]:
     checkpoint = checkpoints.load(task.key)
     if checkpoint is None:
         return 0, 0.0
     task.module.load_state_dict(checkpoint.model)
     task.optimiser.load_state_dict(checkpoint.optimiser)
+    task.schedule.restore(checkpoint.extra["schedule"])
+    if task.average is not None:
+        task.average.restore(checkpoint.extra["average"])
     return checkpoint.iteration, checkpoint.seconds
 
 
 def _checkpoint(task: Task, iteration: int, seconds: float) -> Checkpoint:
-    return Checkpoint(
-        task.key, iteration, seconds, task.module.state_dict(), task.optimiser.state_dict()
-    )
+    extra: dict[str, Any] = {"schedule": task.schedule.state()}
+    if task.average is not None:
+        extra["average"] = task.average.state()
+    model, optimiser = task.module.state_dict(), task.optimiser.state_dict()
+    return Checkpoint(task.key, iteration, seconds, model, optimiser, extra)
 
 
 def _set_rates(task: Task, iteration: int) -> None:

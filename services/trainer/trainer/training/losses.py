@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from kinsight.networks import Outputs
@@ -39,6 +38,6 @@ class Loss:
         return loss
 
 
-def correct(outputs: Outputs, labels_B: Tensor) -> int:
-    """How many of the batch are classified rightly."""
-    return int((torch.argmax(outputs.logits, dim=1) == labels_B).sum())
+def correct(outputs: Outputs, labels_B: Tensor) -> Tensor:
+    """How many of the batch are classified rightly, on their device."""
+    return (outputs.logits.detach().argmax(dim=1) == labels_B).sum()

@@ -4,8 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, Protocol
 
-Schedule = Callable[[float], float]
+
+class Schedule(Protocol):
+    """One may heed how the run goes, and end it early; what it then remembers is in `state`."""
+
+    def __call__(self, done: float) -> float:
+        """The factor when this part of the run, in [0, 1], is done."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over before all its epochs are."""
+        return False
+
+    def validated(self, accuracy: float) -> None:
+        """Told at the end of each epoch."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain values that `restore` takes."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on where another run's schedule was."""
+
+
+class _Timed(Schedule):
+    def __init__(self, factor: Callable[[float], float]) -> None:
+        self._factor = factor
+
+    def __call__(self, done: float) -> float:
+        return self._factor(done)
 
 
 def warmup_cosine(warmup: float) -> Schedule:
@@ -19,4 +49,16 @@ def warmup_cosine(warmup: float) -> Schedule:
             return done / warmup
         return (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2
 
-    return factor
+    return _Timed(factor)
+
+
+def one_cycle(warmup: float) -> Schedule:
+    """Rises linearly over the first part `warmup` of the run, then falls linearly to 0.
+
+    Smith & Topin 2018 (super-convergence), the triangle without the momentum's own cycle.
+    """
+
+    def factor(done: float) -> float:
+        return done / warmup if done < warmup else (1 - done) / (1 - warmup)
+
+    return _Timed(factor)

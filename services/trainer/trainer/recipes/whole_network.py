@@ -1,0 +1,42 @@
+"""What recipes have in common that train a whole network on pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kinsight.networks import EmbeddingArrays, RetrievalNetwork
+from trainer.recipes.base import Trained
+from trainer.training.embedding import accuracy, embed
+from trainer.training.loop import Finished
+from trainer.training.run import Run
+
+# Validation inside the run is to show where it goes; the card's figure takes all images.
+_VALIDATION_IMAGES = 2_000
+
+
+def on_device(run: Run) -> RetrievalNetwork:
+    """The run's network, channels last: so lie the pictures, and so convolutions are fastest."""
+    network: RetrievalNetwork = run.network.to(  # type: ignore[call-overload]
+        run.device.torch, memory_format=torch.channels_last
+    )
+    return network
+
+
+def validation(run: Run) -> Callable[[], float]:
+    """Measures the accuracy on up to 2,000 of the held-out images, always the same."""
+    held = run.data.split.validation
+    watched = held[:: -(-len(held) // _VALIDATION_IMAGES)]
+    return lambda: accuracy(run.network, run.pictures.__getitem__, watched, run.data.labels)
+
+
+def trained(run: Run, finished: Finished) -> Trained:
+    run.network.eval()
+
+    def embed_images(indices: NDArray[np.int64], advance: Callable[[int], None]) -> EmbeddingArrays:
+        return embed(run.network, run.pictures.__getitem__, indices, advance)
+
+    return Trained(finished.iterations, finished.epochs, finished.earlier_seconds, embed_images)
