@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,11 @@ def bars(
     axes.spines["left"].set_position(("data", 0))
     axes.set_xticks([])
     axes.set_yticks([])
-    text = {"fontfamily": family, "parse_math": False, "verticalalignment": "center_baseline"}
+    text: dict[str, Any] = {
+        "fontfamily": family,
+        "parse_math": False,
+        "verticalalignment": "center_baseline",
+    }
     for i, (name, row) in enumerate(zip(names, values, strict=True)):
         top = i * group + _BETWEEN / 2
         axes.annotate(

@@ -50,7 +50,7 @@ def confusion(counts_KK: NDArray[np.int64], classes: Sequence[str]) -> bytes:
         axes.vlines(edges, -0.5, classes_K - 0.5, color=FAINT, linewidth=0.3)
     if classes_K <= _WITH_COUNTS:
         _figures(axes, counts_KK, shares, cell)
-    middle = {"fontsize": TEXT, "color": MUTED, "horizontalalignment": "center"}
+    middle: dict[str, Any] = {"fontsize": TEXT, "color": MUTED, "horizontalalignment": "center"}
     figure.text(
         (left + side / 2) / width, 1 - 12 / height, "predicted class", va="center", **middle
     )

@@ -146,7 +146,7 @@ def _draw(axes: Any, panel: Panel, letters: Lettering) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5))
     points = np.concatenate([np.asarray(series.x, np.float64) for series in panel.series])
     alone = len(np.unique(points)) == 1
-    axes.xaxis.set_major_locator(FixedLocator(points[:1]) if alone else MaxNLocator(6))
+    axes.xaxis.set_major_locator(FixedLocator([points[0]]) if alone else MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(_grouped))
     if panel.percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
