@@ -62,14 +62,28 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+# Every option of AlexNet in some network.
+ALEXNETS: list[dict[str, Any]] = [
+    {"activation": "tanh", "towers": 1},
+    {"activation": "maxout"},
+    {"activation": "maxout", "maxout_pieces": 3, "pooling": "max-average"},
+    {"pooling": "max-average", "norm": "batch", "response_norm": True},
+    {"pooling": "plain", "norm": "batch", "sixth_convolution": True},
+    {"sixth_convolution": True, "initialisation": "paper", "response_norm": False},
+    {"activation": "maxout", "norm": "batch", "initialisation": "paper", "dropout": 0},
+]
+
+
 def test_the_representative_networks_are_all_in_the_table() -> None:
     assert set(REPRESENTATIVE) <= set(network_names())
 
 
 @pytest.mark.parametrize("name", REPRESENTATIVE)
 @pytest.mark.parametrize("hash_bits", [0, 48])
-def test_outputs_have_the_documented_shapes(name: str, hash_bits: int) -> None:
-    options = {"hash_bits": hash_bits, "projection_bits": 40}
+def test_outputs_have_the_documented_shapes(
+    name: str, hash_bits: int, more: dict[str, Any] | None = None
+) -> None:
+    options = {"hash_bits": hash_bits, "projection_bits": 40, **(more or {})}
     with Unallocated():
         network = build(name, options, classes=7)
     size = preprocessing_for(name, options).input_size
@@ -83,15 +97,34 @@ def test_outputs_have_the_documented_shapes(name: str, hash_bits: int) -> None:
     assert network.classes == 7
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_a_saved_model_answers_as_before(name: str, tmp_path: Path) -> None:
-    options = SMALL_OPTIONS.get(name, {})
+@pytest.mark.parametrize("options", ALEXNETS, ids=str)
+@pytest.mark.parametrize("hash_bits", [0, 48])
+def test_alexnets_variants_have_the_documented_shapes(
+    options: dict[str, Any], hash_bits: int
+) -> None:
+    test_outputs_have_the_documented_shapes("alexnet", hash_bits, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, SMALL_OPTIONS.get(name, {})) for name in SMALL),
+        *(("alexnet", {**SMALL_OPTIONS["alexnet"], **variant}) for variant in ALEXNETS),
+    ],
+    ids=str,
+)
+def test_a_saved_model_answers_as_before(
+    name: str, options: dict[str, Any], tmp_path: Path
+) -> None:
     torch.manual_seed(1)
-    network = build(name, options, classes=3).eval()
+    network = build(name, options, classes=3)
+    size = min(64, preprocessing_for(name, options).input_size)
+    with torch.no_grad():  # the statistics of batch normalisation are saved too
+        network.train()(torch.randn(4, 3, size, size))
+    network.eval()
     path = tmp_path / "model.safetensors"
     path.write_bytes(weights_bytes(network))
     loaded = load(path, _card(network, name, options))
-    size = min(64, preprocessing_for(name, options).input_size)
     x = torch.randn(2, 3, size, size)
     with torch.inference_mode():
         before, after = to_arrays(network(x)), to_arrays(loaded(x))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from kinsight.errors import BadOption
 
@@ -49,8 +50,19 @@ def parse(model: type[OptionsType], values: Mapping[str, Any], owner: str) -> Op
         return model.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        raise _bad_option(model, owner, name, first["msg"], first["input"]) from error
+        if first["type"] == "contradiction":
+            name = first["ctx"]["option"]
+            raise _bad_option(model, owner, name, first["msg"], values.get(name)) from error
+        name, reason = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+        raise _bad_option(model, owner, name, reason, first["input"]) from error
+
+
+def contradiction(option: str, reason: str) -> PydanticCustomError:
+    """For an options class's validator: `option` is right by itself but not with the others.
+
+    reason: ends the sentence "option … cannot be …: ".
+    """
+    return PydanticCustomError("contradiction", "{reason}", {"option": option, "reason": reason})
 
 
 def describe(model: type[Options]) -> dict[str, dict[str, Any]]:
