@@ -1,4 +1,4 @@
-"""The loss terms, the schedule and the seeds."""
+"""The loss terms and the seeds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from kinsight.networks import Outputs
 from trainer.recipes import RECIPES, option_descriptions
 from trainer.training.losses import Loss
-from trainer.training.schedule import warmup_cosine
 from trainer.training.seeds import derive
 
 LABELS = torch.tensor([0, 1, 0, 1])
@@ -37,15 +36,6 @@ def test_balanced_bits_cost_nothing_and_constant_ones_most() -> None:
     free = _value([[0.0], [1.0], [1.0], [0.0]])
     assert _value([[0.0], [1.0], [1.0], [0.0]], balance=3.0) == pytest.approx(free)
     assert _value([[1.0]] * 4, balance=3.0) == pytest.approx(free + 3.0)
-
-
-def test_the_rate_rises_and_then_falls_to_nothing() -> None:
-    factor = warmup_cosine(0.2)
-    assert factor(0.1) == pytest.approx(0.5)
-    assert factor(0.2) == pytest.approx(1.0)
-    assert factor(0.6) == pytest.approx(0.5)
-    assert factor(1.0) == pytest.approx(0.0, abs=1e-12)
-    assert warmup_cosine(0)(0.0) == pytest.approx(1.0)
 
 
 def test_seeds_differ_by_purpose_and_repeat() -> None:

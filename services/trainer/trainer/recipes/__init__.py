@@ -10,6 +10,7 @@ from kinsight.networks.options import describe, parse
 from trainer.recipes.base import Recipe, RecipeOptions, Trained
 from trainer.recipes.fine_tune import FineTuneRecipe
 from trainer.recipes.head import HeadRecipe
+from trainer.recipes.paper_2012 import Paper2012Recipe
 
 __all__ = [
     "RECIPES",
@@ -24,6 +25,7 @@ __all__ = [
 RECIPES: dict[str, Recipe] = {
     "fine-tune": FineTuneRecipe(),
     "head": HeadRecipe(),
+    "paper-2012": Paper2012Recipe(),
 }
 
 

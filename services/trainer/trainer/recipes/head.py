@@ -63,8 +63,11 @@ class HeadRecipe(Recipe):
             key=run.key(),
             seed=run.seed,
         )
-        finished = train(task, run.device, run.checkpoints, run.reporter)
-        scaling.fold_into(head.classifier if head.hash is None else head.hash.linear)
+        try:
+            finished = train(task, run.device, run.checkpoints, run.reporter)
+        finally:
+            # Also what a diverged run goes back to is a network for plain features.
+            scaling.fold_into(head.classifier if head.hash is None else head.hash.linear)
         network.eval()
 
         def embed_images(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kinsight import networks
 from kinsight.contracts.models import Accuracies, ModelCard, RetrievalSettings, TrainRequest
+from kinsight.errors import TrainingDiverged
 from kinsight.networks import EmbeddingArrays, RetrievalNetwork, to_arrays
 from kinsight.networks.model_folder import card_key, weights_bytes, weights_key
 from trainer import recipes
@@ -21,6 +22,7 @@ from trainer.training import data, devices
 from trainer.training.calibration import MOST_ROWS, Labelled, calibrate
 from trainer.training.card import Measured, model_card
 from trainer.training.checkpoint import Checkpoints
+from trainer.training.divergence import with_kept_weights
 from trainer.training.events import Reporter
 from trainer.training.run import Run
 from trainer.training.seeds import derive, generator
@@ -37,7 +39,8 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
     request = spec.request
     recipe = recipes.find(request.recipe)
     options = recipes.options_for(request.recipe, request.recipe_options)
-    network_options = networks.options_for(request.network, request.network_options).model_dump()
+    chosen = recipe.network_options(request.network, request.network_options)
+    network_options = networks.options_for(request.network, chosen).model_dump()
     device = devices.choose()
     reporter.note(device=device.name, machine=device.machine)
     images = data.listed_images(spec)
@@ -57,14 +60,21 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
             network=network,
             network_options=network_options,
             pretrained=pretrained,
-            preprocessing=preprocessing,
+            preprocessing=recipe.preprocessing(
+                preprocessing, training_data, options, from_scratch=state is None
+            ),
             data=training_data,
             device=device,
-            checkpoints=Checkpoints(store, spec.job_id, every_seconds=options.checkpoint_seconds),
+            checkpoints=Checkpoints(
+                store, spec.job_id, reporter, every_seconds=options.checkpoint_seconds
+            ),
             reporter=reporter,
             scratch=spec.scratch,
         )
-        trained = recipe.train(run, options)
+        try:
+            trained = recipe.train(run, options)
+        except TrainingDiverged as error:
+            raise with_kept_weights(error, network, store) from error
         accuracy, retrieval = _measure(run, trained)
         reporter.phase("saving", 1)
         weights = weights_bytes(network)
@@ -76,9 +86,10 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
             weights_bytes=len(weights),
         )
         card = model_card(spec.model_id, run, options, trained, measured)
-        store.put(weights_key(card.id), weights)
+        store.put_when_there_is_room(weights_key(card.id), weights, reporter)
         # Written last: a model exists when its card does.
-        store.put(card_key(card.id), card.model_dump_json(indent=2).encode())
+        described = card.model_dump_json(indent=2).encode()
+        store.put_when_there_is_room(card_key(card.id), described, reporter)
     reporter.advance(1)
     return card
 
