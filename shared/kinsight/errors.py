@@ -122,6 +122,13 @@ class ModelNotFound(NotFound):
     title = "Unknown model"
 
 
+class ReportNotFound(NotFound):
+    """This model has no report; train it again to get one."""
+
+    code = "report-not-found"
+    title = "No report"
+
+
 class JobNotFound(NotFound):
     """There is no job of this id; `GET /jobs` lists them."""
 
@@ -198,6 +205,13 @@ class JobFinished(Conflict):
 
     code = "job-finished"
     title = "Job cannot be cancelled"
+
+
+class PromotionUnderWay(Conflict):
+    """Another model is about to go live in this library; wait for that job, or cancel it."""
+
+    code = "promotion-under-way"
+    title = "Promotion under way"
 
 
 class NothingToRollBack(Conflict):
@@ -306,6 +320,13 @@ class BadOption(Unprocessable):
 
     code = "bad-option"
     title = "Bad option"
+
+
+class WrongLibrary(Unprocessable):
+    """The model was trained for another library; a model goes live in its own."""
+
+    code = "wrong-library"
+    title = "Model of another library"
 
 
 class UnfitWeights(Unprocessable):

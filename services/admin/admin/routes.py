@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
@@ -48,8 +48,8 @@ async def clear(name: str, state: AdminState) -> Cleared:
 
 
 @router.post("/libraries/{name}/rebuild", status_code=202)
-async def rebuild(name: str, state: AdminState) -> Job:
-    return await state.indexer.rebuild(name)
+async def rebuild(name: str, state: AdminState, crops: Literal["1", "10"] | None = None) -> Job:
+    return await state.indexer.rebuild(name, None if crops is None else 10 if crops == "10" else 1)
 
 
 @router.delete("/models/{model}", status_code=204)

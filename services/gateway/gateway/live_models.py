@@ -6,8 +6,7 @@ from kinsight.clients.indexer import IndexerClient
 
 
 class LiveModels:
-    """May be out of date: the indexer refuses a search under a model that is not live, and says
-    which one is."""
+    """May be out of date: the indexer refuses a search under a model that is not live."""
 
     def __init__(self, indexer: IndexerClient) -> None:
         self._indexer = indexer
@@ -15,9 +14,13 @@ class LiveModels:
 
     async def of(self, library: str) -> str:
         """Raises LibraryNotFound, NoModel."""
-        if library not in self._models:
-            self._models[library] = await self._indexer.live_model(library)
-        return self._models[library]
+        return self._models.get(library) or await self.ask(library)
+
+    async def ask(self, library: str) -> str:
+        """The model that is live now, or was at some moment since this was called."""
+        model = await self._indexer.live_model(library)
+        self._models[library] = model
+        return model
 
     def forget(self, library: str) -> None:
         self._models.pop(library, None)

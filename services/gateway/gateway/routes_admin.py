@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
@@ -41,6 +41,13 @@ async def clear(state: GatewayState, name: str) -> Cleared:
 
 
 @router.post("/libraries/{name}/rebuild", status_code=202, summary="File every image anew")
-async def rebuild(state: GatewayState, response: Response, name: str) -> Job:
+async def rebuild(
+    state: GatewayState,
+    response: Response,
+    name: str,
+    crops: Annotated[
+        Literal["1", "10"] | None, Query(description="Per picture; left out: as it is now.")
+    ] = None,
+) -> Job:
     """Beside the live index, which answers searches until the new one takes over."""
-    return accepted(response, await state.admin.rebuild(name))
+    return accepted(response, await state.admin.rebuild(name, crops))

@@ -14,7 +14,9 @@ from kinsight.contracts.libraries import (
     Library,
     LibraryCreate,
     LibraryList,
+    LibraryPatch,
 )
+from kinsight.contracts.promotions import PromotionPage
 from kinsight.errors import BlobNotFound
 from kinsight.store import blob_key
 
@@ -45,6 +47,12 @@ async def create_library(
 @router.get("/libraries/{name}")
 async def get_library(state: GatewayState, name: str) -> Library:
     return await state.indexer.library(name)
+
+
+@router.patch("/libraries/{name}")
+async def patch_library(state: GatewayState, name: str, patch: LibraryPatch) -> Library:
+    """Sets the floor: the P@10 below which no model goes live. The live one stays live."""
+    return await state.indexer.patch_library(name, patch)
 
 
 @router.delete("/libraries/{name}", status_code=204)
@@ -78,10 +86,28 @@ async def list_images(
     )
 
 
+@router.get("/libraries/{name}/promotions", summary="What went live, and what was refused")
+async def promotions(
+    state: GatewayState,
+    name: str,
+    page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
+    page_token: str | None = None,
+) -> PromotionPage:
+    """Newest first, with the figures that the gate measured and who overrode it."""
+    return await state.indexer.promotions(name, {"page_size": page_size, "page_token": page_token})
+
+
 @router.post("/libraries/{name}/rollback")
-async def rollback(state: GatewayState, name: str) -> Library:
+async def rollback(
+    state: GatewayState,
+    name: str,
+    by: Annotated[str | None, Query(max_length=200, description="Who asks for it.")] = None,
+    reason: Annotated[str | None, Query(max_length=1000)] = None,
+) -> Library:
     """Goes back to the model that was live before, at once."""
-    return await state.indexer.rollback(name)
+    library = await state.indexer.rollback(name, by, reason)
+    state.live_models.forget(name)
+    return library
 
 
 @router.get("/images/{image_id}")

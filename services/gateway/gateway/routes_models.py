@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
 
 from gateway import uploads
 from gateway.bodies import form_files, media_type, upload_body
 from gateway.state import GatewayState, IdempotencyKey, State, accepted
 from kinsight.contracts.jobs import Job
 from kinsight.contracts.models import Model, ModelList, TrainRequest, WeightsInfo
+from kinsight.contracts.promotions import Crops, PromoteOptions
+from kinsight.errors import WrongLibrary
 
 router = APIRouter(tags=["models"])
 
@@ -66,21 +70,67 @@ async def delete_model(state: GatewayState, model_id: str) -> None:
 
 @router.post("/models/{model_id}/promote", status_code=202)
 async def promote(
-    state: GatewayState, response: Response, model_id: str, idempotency_key: IdempotencyKey = None
+    state: GatewayState,
+    response: Response,
+    model_id: str,
+    body: PromoteOptions | None = None,
+    library: Annotated[str | None, Query(description="As in the body.")] = None,
+    crops: Annotated[Literal["1", "10"] | None, Query()] = None,
+    override: bool | None = None,
+    by: Annotated[str | None, Query(max_length=200)] = None,
+    reason: Annotated[str | None, Query(max_length=1000)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Job:
-    """Re-indexes the model's library beside the live index, then switches."""
+    """Re-indexes the model's library beside the live index, then switches, if the gate lets it.
+
+    The gate measures both models on the same held-out images, and lets the new one through when
+    its P@10 is not worse and not below the library's floor. The job succeeds either way: its
+    result says `promoted`, and in `gate` why. A refused model's index stays beside the live one;
+    promoting it again with `override` does not build it anew. The options may be sent in the
+    body or in the query; where both are sent the query holds.
+    """
     model = await state.trainer.model(model_id)
-    job = await state.indexer.promote(model.library, model_id, idempotency_key)
+    options = body or PromoteOptions()
+    wanted = library or options.library
+    if wanted is not None and wanted != model.library:
+        raise WrongLibrary(
+            f"Model {model_id} was trained for library {model.library!r}, not for {wanted!r}; "
+            "a model goes live in its own library."
+        )
+    job = await state.indexer.promote(
+        model.library,
+        model_id,
+        idempotency_key,
+        crops=_crops(crops) or options.crops,
+        override=options.override if override is None else override,
+        by=by or options.by,
+        reason=reason or options.reason,
+    )
     return accepted(response, job)
 
 
 @router.post("/models/{model_id}/evaluate", status_code=202, openapi_extra=_FILE)
-async def evaluate(state: GatewayState, request: Request, response: Response, model_id: str) -> Job:
+async def evaluate(
+    state: GatewayState,
+    request: Request,
+    response: Response,
+    model_id: str,
+    crops: Annotated[
+        Literal["1", "10"],
+        Query(description="10: each query is the mean of four corners, the centre and mirrors."),
+    ] = "1",
+) -> Job:
     """Body: a zip or tar of class folders with query pictures; without one, the images held out
-    from training. The job's result has a row for every space and routing mode."""
+    from training. Queries that the library holds already, or nearly, are left out. The job's
+    result has a row for every space and routing mode, and is kept with the model."""
     await state.trainer.model(model_id)
     queries = await _queries(state, request)
-    return accepted(response, await state.trainer.evaluate(model_id, queries))
+    return accepted(response, await state.trainer.evaluate(model_id, queries, crops=int(crops)))
+
+
+def _crops(text: Literal["1", "10"] | None) -> Crops | None:
+    """pydantic reads no whole numbers for a Literal from a query."""
+    return None if text is None else 10 if text == "10" else 1
 
 
 async def _queries(state: State, request: Request) -> str | None:

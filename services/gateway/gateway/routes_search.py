@@ -168,15 +168,20 @@ async def _image(
 async def _find(
     state: State, library: str, image: bytes, query: Parameters, *, crop: str | None, crops: int
 ) -> _Found:
-    """Embeds and searches under the live model; again where another went live in between."""
+    """Embeds and searches under the live model; again where another went live in between.
+
+    The first attempt goes by memory, so the indexer may know better. From then on the model was
+    live during this very search, and may answer it even when it is overtaken by the next.
+    """
+    model, remembered = await state.live_models.of(library), True
     for _ in range(_ATTEMPTS):
-        model = await state.live_models.of(library)
         began = time.perf_counter()
+        asked = {"model": model, "superseded": str(not remembered).lower(), **query}
         try:
             envelope = await state.extractor.embed(image, model, crop=crop, crops=crops)
-            answer = await state.indexer.search(library, envelope, {"model": model, **query})
+            answer = await state.indexer.search(library, envelope, asked)
         except (ModelNotLive, ModelNotFound):
-            state.live_models.forget(library)
+            model, remembered = await state.live_models.ask(library), False
             continue
         return _Found(answer, read_meta(envelope), (time.perf_counter() - began) * 1e3)
     raise ModelNotLive(f"The model of library {library!r} changes all the time; try again.")

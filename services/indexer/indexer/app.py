@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from indexer import routes_libraries, routes_search, vectors
+from indexer import routes_libraries, routes_promotions, routes_search, vectors
 from indexer.engines import ENGINES
 from indexer.ingest.job import IngestJob
 from indexer.reindex import ReindexJob
@@ -39,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "indexer",
         settings,
         lifespan=_lifespan,
-        routers=[routes_libraries.router, routes_search.router],
+        routers=[routes_libraries.router, routes_promotions.router, routes_search.router],
         ready=_ready,
     )
 
@@ -62,7 +62,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         )
         app.state.indexer = State(settings, pool, store, jobs, Searcher(pool, ENGINES["sql"]))
         ingest = IngestJob(pool, store, extractor, fetcher, settings)
-        reindex = ReindexJob(pool, store, extractor)
+        reindex = ReindexJob(pool, store, extractor, ENGINES["sql"])
         workers = [
             _worker(settings, jobs, broker, {JobKind.INGEST: ingest}, slots=_INGESTS_AT_ONCE),
             _worker(settings, jobs, broker, {JobKind.REINDEX: reindex}, slots=1),

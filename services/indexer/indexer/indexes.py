@@ -37,6 +37,7 @@ class Index:
     code_bits: int
     feature_metric: str
     retrieval: RetrievalSettings
+    crops: int  # of each picture, that its row is the mean of
 
     @property
     def table(self) -> str:
@@ -53,16 +54,22 @@ class Index:
             code_bits=row["code_bits"],
             feature_metric=row["feature_metric"],
             retrieval=RetrievalSettings(**row["retrieval"]),
+            crops=row["crops"],
         )
 
 
 async def create(
-    connection: Connection, library_id: int, card: ModelCard, job_id: str | None
+    connection: Connection,
+    library_id: int,
+    card: ModelCard,
+    job_id: str | None,
+    crops: int = 1,
 ) -> Index:
     """Makes an index without any class table."""
     row = await connection.fetchrow(
         "INSERT INTO indexes (library_id, model_id, classes, feature_dimensions, code_bits,"
-        " feature_metric, retrieval, job_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *",
+        " feature_metric, retrieval, job_id, crops)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *",
         library_id,
         card.id,
         card.classes,
@@ -71,6 +78,7 @@ async def create(
         card.feature_metric,
         card.retrieval.model_dump(),
         uuid.UUID(job_id) if job_id else None,
+        crops,
     )
     assert row is not None
     index = Index.from_row(row)
@@ -90,16 +98,20 @@ async def get(connection: Connection, index_id: int) -> Index | None:
     return Index.from_row(row) if row else None
 
 
-async def newest(
-    connection: Connection, library_id: int, model_id: str, *, other_than: int | None = None
+async def under(
+    connection: Connection, library_id: int, model_id: str, crops: int | None = None
 ) -> Index | None:
-    """The newest index of a library under a model."""
+    """A library's index under a model, and under so many crops where that is said.
+
+    The live one where it is among several, else the newest: one that is being rebuilt lacks rows.
+    """
     row = await connection.fetchrow(
-        "SELECT * FROM indexes WHERE library_id = $1 AND model_id = $2"
-        " AND id IS DISTINCT FROM $3 ORDER BY id DESC LIMIT 1",
+        "SELECT i.* FROM indexes i JOIN libraries l ON l.id = i.library_id"
+        " WHERE l.id = $1 AND i.model_id = $2 AND ($3::int IS NULL OR i.crops = $3)"
+        " ORDER BY i.id IS NOT DISTINCT FROM l.live_index DESC, i.id DESC LIMIT 1",
         library_id,
         model_id,
-        other_than,
+        crops,
     )
     return Index.from_row(row) if row else None
 

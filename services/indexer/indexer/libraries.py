@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncpg
 
-from indexer import indexes
+from indexer import indexes, promotions
 from indexer.indexes import Index
 from kinsight.contracts.ingest import ModelUse
-from kinsight.contracts.libraries import Library, LibraryCreate
+from kinsight.contracts.libraries import DEFAULT_FLOOR, Library, LibraryCreate
+from kinsight.contracts.promotions import Outcome
 from kinsight.database import Connection, Pool, Record
 from kinsight.errors import LibraryExists, LibraryNotFound, ModelInUse, NoModel, NothingToRollBack
 
-_LIST = """
-SELECT l.name, l.floor, l.created_at, live.model_id AS model, previous.model_id AS previous_model,
+_LIST = f"""
+SELECT l.name, coalesce(l.floor, {DEFAULT_FLOOR}) AS floor, l.floor IS NULL AS floor_is_default,
+  l.created_at, live.model_id AS model, live.crops, previous.model_id AS previous_model,
   (SELECT count(*) FROM images WHERE library_id = l.id) AS images,
   (SELECT coalesce(sum(rows), 0)::bigint FROM class_tables
     WHERE index_id = l.live_index) AS indexed,
-  (SELECT coalesce(jsonb_object_agg(label, n ORDER BY label), '{}')
+  (SELECT coalesce(jsonb_object_agg(label, n ORDER BY label), '{{}}')
     FROM (SELECT label, count(*) AS n FROM images
       WHERE library_id = l.id AND label IS NOT NULL GROUP BY label) AS counted) AS labels
 FROM libraries l
@@ -45,6 +47,20 @@ async def get(pool: Pool, name: str) -> Library:
 
 async def all_of_them(pool: Pool) -> list[Library]:
     return [_library(row) for row in await pool.fetch(f"{_LIST} ORDER BY l.name")]
+
+
+async def set_floor(pool: Pool, name: str, floor: float | None) -> Library:
+    """None: the default again. The model that is live stays, whatever it measures."""
+    await pool.execute("UPDATE libraries SET floor = $2 WHERE name = $1", name, floor)
+    return await get(pool, name)
+
+
+async def floor(connection: Connection, library: int) -> float | None:
+    """None where nobody has set one."""
+    found: float | None = await connection.fetchval(
+        "SELECT floor FROM libraries WHERE id = $1", library
+    )
+    return found
 
 
 async def library_id(connection: Connection | Pool, name: str) -> int:
@@ -85,7 +101,7 @@ async def lock(connection: Connection, library: int, *, exclusive: bool = False)
 async def switch(connection: Connection, library: int, index: Index) -> None:
     """Makes an index the live one; the caller holds the exclusive lock.
 
-    The index that was live before stays for a rollback, unless it is under the same model; the
+    The index that was live before stays for a rollback, unless the new one is its rebuild; the
     one before that is dropped.
     """
     row = await connection.fetchrow(
@@ -94,7 +110,7 @@ async def switch(connection: Connection, library: int, index: Index) -> None:
     assert row is not None
     before = await indexes.get(connection, row["live_index"]) if row["live_index"] else None
     keep = row["live_index"]
-    if before and before.model_id == index.model_id:
+    if before and (before.model_id, before.crops) == (index.model_id, index.crops):
         keep = row["previous_index"]
     await connection.execute(
         "UPDATE libraries SET live_index = $2, previous_index = $3 WHERE id = $1",
@@ -107,18 +123,29 @@ async def switch(connection: Connection, library: int, index: Index) -> None:
             await indexes.drop(connection, other)
 
 
-async def roll_back(pool: Pool, name: str) -> Library:
+async def roll_back(
+    pool: Pool, name: str, by: str | None = None, reason: str | None = None
+) -> Library:
     """Swaps the live and the previous index; raises NothingToRollBack."""
     async with pool.acquire() as connection, connection.transaction():
         library = await library_id(connection, name)
-        await lock(connection, library, exclusive=True)
-        swapped = await connection.fetchval(
+        before = await lock(connection, library, exclusive=True)
+        now = await connection.fetchval(
             "UPDATE libraries SET live_index = previous_index, previous_index = live_index"
-            " WHERE id = $1 AND previous_index IS NOT NULL RETURNING 1",
+            " WHERE id = $1 AND previous_index IS NOT NULL RETURNING live_index",
             library,
         )
-        if not swapped:
+        index = await indexes.get(connection, now) if now else None
+        if before is None or index is None:
             raise NothingToRollBack(f"Library {name!r} was never searched with another model.")
+        await promotions.record(
+            connection,
+            index,
+            Outcome.ROLLED_BACK,
+            previous_model=before.model_id,
+            by=by,
+            reason=reason,
+        )
     return await get(pool, name)
 
 

@@ -1,29 +1,28 @@
 """The reindex job: fills an index beside the live one, then switches in one transaction.
 
 Searches go on under the live index all the while; what is ingested meanwhile goes there, and is
-taken over before the switch. Modes: `promote` another model, `build` its index without the switch
-(to be evaluated), `rebuild` under the live model, `catch-up` fills what the live index lacks
-(after a rollback or a clear).
+taken over before the switch. Modes: `promote` another model, which must pass the gate, `build`
+its index without the switch (to be evaluated), `rebuild` under the live model, `catch-up` fills
+what the live index lacks (after a rollback or a clear).
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
-from indexer import indexes, libraries, metrics
+from indexer import cards, gate, indexes, libraries, promotions
+from indexer.engines import Engine
+from indexer.fill import Fill
 from indexer.indexes import Index
 from kinsight.clients.extractor import ExtractorClient
-from kinsight.contracts.jobs import Progress
-from kinsight.contracts.models import ModelCard
-from kinsight.database import Connection, Pool, Record
-from kinsight.errors import BlobNotFound, Conflict, ModelNotFound
+from kinsight.contracts.promotions import Gate, Outcome
+from kinsight.database import Connection, Pool
+from kinsight.errors import Conflict, NoModel
 from kinsight.jobs import JobContext
-from kinsight.store import Store, blob_key
+from kinsight.store import Store
 
-_BATCH = 128
 _LOCKED_REST = 256  # so many images may be left when the library is locked for the switch
 
 
@@ -32,154 +31,174 @@ class ReindexJob:
     pool: Pool
     store: Store
     extractor: ExtractorClient
+    engine: Engine
 
     async def __call__(self, context: JobContext) -> dict[str, Any]:
         library = context.claim.library or ""
         library_id = await libraries.library_id(self.pool, library)
-        index = await self._index(context, library_id)
+        index, is_live = await self._index(context, library_id)
         if index is None:
             return {"library": library, "model": None, "indexed": 0, "failed": 0}
         await self.extractor.load(index.model_id)
-        fill = _Fill(self, context, library_id, index)
+        fill = Fill(self.pool, self.extractor, context, index)
         await fill.rounds()
-        if context.claim.payload["mode"] != "build":
-            while not await self._switch(context, library_id, index, fill):
-                await fill.rounds()
+        decided = await _Ending(self, context, library_id, index, is_live, fill).decided()
         return {
             "library": library,
             "model": index.model_id,
+            "crops": index.crops,
             "indexed": fill.done,
             "failed": len(fill.failed),
+            **decided,
         }
 
-    async def _index(self, context: JobContext, library_id: int) -> Index | None:
-        """The index to fill: this job's own from before a crash, the earlier one, or a new one."""
-        mode = context.claim.payload["mode"]
+    async def _index(self, context: JobContext, library_id: int) -> tuple[Index | None, bool]:
+        """The index to fill, and whether it is the live one.
+
+        It is this job's own from before a crash, the earlier one, or a new one.
+        """
+        mode, crops = context.claim.payload["mode"], context.claim.payload.get("crops")
         async with self.pool.acquire() as connection, connection.transaction():
             await context.guard(connection)
             live = await libraries.lock(connection, library_id, exclusive=True)
             if mode == "catch-up":
-                return live
+                return live, True
             built = await indexes.built_by(connection, context.claim.id)
             if built:
-                return built
-            model = context.claim.payload["model"]
-            if mode in ("promote", "build"):
-                if live and live.model_id == model:
-                    return live
-                earlier = await indexes.newest(
-                    connection, library_id, model, other_than=live.id if live else None
-                )
+                return built, live is not None and live.id == built.id
+            if mode == "rebuild":
+                if live is None:
+                    raise NoModel("The library has no model to be rebuilt under.")
+                card = await cards.card(self.store, live.model_id)
+                crops = crops or live.crops
+            else:
+                model = context.claim.payload["model"]
+                earlier = await indexes.under(connection, library_id, model, crops)
                 if earlier:
-                    return earlier
-            card = await self._card(model)
-            return await indexes.create(connection, library_id, card, context.claim.id)
+                    return earlier, live is not None and live.id == earlier.id
+                card = await cards.card(self.store, model)
+            made = await indexes.create(connection, library_id, card, context.claim.id, crops or 1)
+            return made, False
 
-    async def _card(self, model: str) -> ModelCard:
-        try:
-            return ModelCard.model_validate_json(await self.store.get(f"models/{model}/card.json"))
-        except BlobNotFound as error:
-            raise ModelNotFound(f"There is no model {model}; `GET /models` lists them.") from error
 
-    async def _switch(
-        self, context: JobContext, library_id: int, index: Index, fill: _Fill
-    ) -> bool:
+class _Again(Enum):
+    """Why nothing is decided yet."""
+
+    ANOTHER_IS_LIVE = auto()  # than the one that was measured
+    MORE_HAS_COME = auto()  # than can be filed while the library is locked
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What comes after an index is filled."""
+
+    job: ReindexJob
+    context: JobContext
+    library_id: int
+    index: Index
+    is_live: bool
+    fill: Fill
+
+    async def decided(self) -> dict[str, Any]:
+        """What is to be said of it in the job's result."""
+        mode = self.context.claim.payload["mode"]
+        if mode == "build":
+            return {"promoted": False}
+        if mode == "catch-up" or (mode == "rebuild" and self.is_live):
+            return {}
+        if mode == "rebuild":
+            while not await self._rebuilt():
+                await self.fill.rounds()
+            return {}
+        async with self.job.pool.acquire() as connection:
+            before = await promotions.of_job(connection, self.context.claim.id)
+        if before and before.gate:
+            return _result(before.outcome, before.gate)
+        if self.is_live:
+            return {"promoted": True, "outcome": "already live", "gate": None}
+        return await self._promoted()
+
+    async def _rebuilt(self) -> bool:
+        async with self.job.pool.acquire() as connection, connection.transaction():
+            live = await self._lock(connection)
+            if live is None or live.model_id != self.index.model_id:
+                raise Conflict(
+                    f"Another model than {self.index.model_id} went live while the library was "
+                    "rebuilt under it; that one's index is complete, there is nothing to rebuild."
+                )
+            return await self._switch(connection)
+
+    async def _promoted(self) -> dict[str, Any]:
+        decision: dict[str, Any] | _Again = _Again.ANOTHER_IS_LIVE
+        while isinstance(decision, _Again):
+            if decision is _Again.ANOTHER_IS_LIVE:
+                async with self.job.pool.acquire() as connection, connection.transaction():
+                    live = await libraries.lock(connection, self.library_id)
+                measured = await gate.measure(
+                    self.job.pool,
+                    self.job.store,
+                    self.job.engine,
+                    self.index,
+                    live,
+                    self.context.progress,
+                )
+            await self.fill.rounds()  # what has come in meanwhile
+            decision = await self._decide(live, measured)
+        return decision
+
+    async def _decide(self, live: Index | None, measured: gate.Measured) -> dict[str, Any] | _Again:
+        """Switches, or leaves the index beside the live one, and writes down which."""
+        payload = self.context.claim.payload
+        async with self.job.pool.acquire() as connection, connection.transaction():
+            now = await self._lock(connection)
+            if (now and now.id) != (live and live.id):
+                return _Again.ANOTHER_IS_LIVE
+            floor = await libraries.floor(connection, self.library_id)
+            verdict = gate.judge(measured, live, floor, override=payload.get("override", False))
+            if verdict.promoted and not await self._switch(connection):
+                return _Again.MORE_HAS_COME
+            outcome = _outcome(verdict, override=payload.get("override", False))
+            await promotions.record(
+                connection,
+                self.index,
+                outcome,
+                previous_model=live.model_id if live else None,
+                gate=verdict,
+                job_id=self.context.claim.id,
+                by=payload.get("by"),
+                reason=payload.get("reason"),
+            )
+        return _result(outcome, verdict)
+
+    async def _lock(self, connection: Connection) -> Index | None:
+        await self.context.guard(connection)
+        live = await libraries.lock(connection, self.library_id, exclusive=True)
+        if await indexes.get(connection, self.index.id) is None:
+            raise Conflict("The index was dropped before it could go live.")
+        return live
+
+    async def _switch(self, connection: Connection) -> bool:
         """Files the last few images with the library locked and makes the index live.
 
-        Returns False when more has arrived than can be filed while others wait.
+        Returns False when more has come than can be filed while others wait.
         """
-        async with self.pool.acquire() as connection, connection.transaction():
-            await context.guard(connection)
-            await libraries.lock(connection, library_id, exclusive=True)
-            if await fill.missing(connection, _LOCKED_REST + 1) > _LOCKED_REST:
-                return False
-            while rows := await fill.next_rows(connection):
-                await fill.file(rows, connection)
-            await libraries.switch(connection, library_id, index)
+        if await self.fill.missing(connection, _LOCKED_REST + 1) > _LOCKED_REST:
+            return False
+        while rows := await self.fill.next_rows(connection):
+            await self.fill.file(rows, connection)
+        await libraries.switch(connection, self.library_id, self.index)
         return True
 
 
-class _Fill:
-    """Files the images that an index lacks."""
+def _outcome(verdict: Gate, *, override: bool) -> Outcome:
+    if not verdict.promoted:
+        return Outcome.REFUSED
+    return Outcome.OVERRIDDEN if override and not verdict.passed else Outcome.PROMOTED
 
-    def __init__(self, job: ReindexJob, context: JobContext, library_id: int, index: Index) -> None:
-        self._job = job
-        self._context = context
-        self._library_id = library_id
-        self._index = index
-        self._began = time.monotonic()
-        self.done = 0
-        self.failed: list[int] = []  # images whose bytes cannot be embedded: never tried twice
 
-    async def rounds(self) -> None:
-        """Until nothing is missing, as far as can be seen without a lock."""
-        left = await self.missing(self._job.pool, None)
-        await self._tell(left)
-        rows = await self.next_rows(self._job.pool)
-        while rows:
-            await self.file(rows, None)
-            left -= len(rows)
-            if left <= 0:
-                left = await self.missing(self._job.pool, None)
-            await self._tell(left)
-            rows = await self.next_rows(self._job.pool)
-
-    async def missing(self, connection: Connection | Pool, limit: int | None) -> int:
-        count = await connection.fetchval(
-            f"SELECT count(*) FROM (SELECT 1 {self._lacking()} LIMIT $3) AS lacking",
-            self._library_id,
-            self.failed,
-            limit,
-        )
-        return int(count)
-
-    async def next_rows(self, connection: Connection | Pool) -> list[Record]:
-        return await connection.fetch(
-            f"SELECT id, sha256 {self._lacking()} ORDER BY id LIMIT $3",
-            self._library_id,
-            self.failed,
-            _BATCH,
-        )
-
-    async def file(self, rows: list[Record], connection: Connection | None) -> None:
-        """In a transaction of its own, or in the caller's."""
-        inspections, embeddings = await self._job.extractor.embed_stored(
-            [blob_key(row["sha256"].hex()) for row in rows], self._index.model_id
-        )
-        pairs = list(zip(rows, inspections, strict=True))
-        self.failed += [row["id"] for row, seen in pairs if seen.error is not None]
-        ids = [row["id"] for row, seen in pairs if seen.error is None]
-        classes = indexes.predicted_classes(embeddings) if ids else []
-        if connection is not None:
-            await indexes.make_class_tables(connection, self._index, classes)
-            self.done += await indexes.add_missing(connection, self._index, ids, embeddings)
-            return
-        async with self._job.pool.acquire() as own:
-            await indexes.make_class_tables(own, self._index, classes)
-            async with own.transaction():
-                await self._context.guard(own)
-                if await indexes.get(own, self._index.id) is None:
-                    raise Conflict("The index was dropped while it was being filled.")
-                filed = await indexes.add_missing(own, self._index, ids, embeddings)
-        self.done += filed
-        metrics.REINDEXED.inc(filed)
-        await asyncio.sleep(0)
-
-    def _lacking(self) -> str:
-        return (
-            "FROM images WHERE library_id = $1 AND NOT (id = ANY($2)) AND NOT EXISTS"
-            f" (SELECT 1 FROM {self._index.table} WHERE image_id = images.id)"
-        )
-
-    async def _tell(self, left: int) -> None:
-        seconds = max(time.monotonic() - self._began, 1e-3)
-        rate = self.done / seconds
-        await self._context.progress(
-            Progress(
-                done=self.done,
-                total=self.done + max(left, 0),
-                unit="images",
-                per_second=rate,
-                eta_seconds=left / rate if rate else None,
-            )
-        )
+def _result(outcome: Outcome, verdict: Gate) -> dict[str, Any]:
+    return {
+        "promoted": verdict.promoted,
+        "outcome": outcome.value,
+        "gate": verdict.model_dump(mode="json"),
+    }

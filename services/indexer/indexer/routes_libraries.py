@@ -13,8 +13,7 @@ from indexer.ingest import ledger
 from indexer.ingest.folders import allowed_folder
 from indexer.state import IndexerState
 from kinsight.archives import open_archive
-from kinsight.contracts.base import Wire
-from kinsight.contracts.ingest import IngestRequest, ModelUse
+from kinsight.contracts.ingest import IngestRequest
 from kinsight.contracts.jobs import IngestItemPage, ItemOutcome, Job, JobKind
 from kinsight.contracts.libraries import (
     Image,
@@ -23,16 +22,12 @@ from kinsight.contracts.libraries import (
     Library,
     LibraryCreate,
     LibraryList,
+    LibraryPatch,
 )
 from kinsight.errors import BadArchive, InvalidRequest
 
 router = APIRouter()
 IdempotencyKey = Annotated[str | None, Header()]
-
-
-class PromoteRequest(Wire):
-    model: str
-    switch: bool = True  # False: build the index, to be evaluated, and leave it beside the live one
 
 
 @router.post("/libraries", status_code=201)
@@ -53,6 +48,11 @@ async def get_library(state: IndexerState, name: str) -> Library:
 @router.get("/libraries/{name}/live-model")
 async def live_model(state: IndexerState, name: str) -> dict[str, str]:
     return {"model": await libraries.live_model(state.pool, name)}
+
+
+@router.patch("/libraries/{name}")
+async def patch_library(state: IndexerState, name: str, patch: LibraryPatch) -> Library:
+    return await libraries.set_floor(state.pool, name, patch.floor)
 
 
 @router.delete("/libraries/{name}", status_code=204)
@@ -140,45 +140,6 @@ async def ledger_page(
 @router.post("/libraries/{name}/clear")
 async def clear(state: IndexerState, name: str) -> dict[str, int]:
     return {"removed": await libraries.clear(state.pool, name)}
-
-
-@router.post("/libraries/{name}/rebuild", status_code=202)
-async def rebuild(state: IndexerState, name: str) -> Job:
-    model = await libraries.live_model(state.pool, name)
-    return await state.jobs.submit(
-        JobKind.REINDEX, {"mode": "rebuild", "model": model}, library=name
-    )
-
-
-@router.post("/libraries/{name}/promote", status_code=202)
-async def promote(
-    state: IndexerState, name: str, request: PromoteRequest, idempotency_key: IdempotencyKey = None
-) -> Job:
-    await libraries.library_id(state.pool, name)
-    return await state.jobs.submit(
-        JobKind.REINDEX,
-        {"mode": "promote" if request.switch else "build", "model": request.model},
-        library=name,
-        idempotency_key=idempotency_key,
-    )
-
-
-@router.post("/libraries/{name}/rollback")
-async def rollback(state: IndexerState, name: str) -> Library:
-    library = await libraries.roll_back(state.pool, name)
-    if library.indexed < library.images:  # what came in since the other model went live
-        await state.jobs.submit(JobKind.REINDEX, {"mode": "catch-up"}, library=name)
-    return library
-
-
-@router.get("/models/{model}/use")
-async def model_use(state: IndexerState, model: str) -> ModelUse:
-    return await libraries.model_use(state.pool, model)
-
-
-@router.delete("/models/{model}/indexes", status_code=204)
-async def drop_model(state: IndexerState, model: str) -> None:
-    await libraries.drop_model(state.pool, model)
 
 
 async def _check_upload(state: IndexerState, upload: str) -> None:

@@ -28,10 +28,11 @@ async def search(
     routing: RoutingMode = RoutingMode.ADAPTIVE,
     classes: Annotated[list[str], Query()] = [],  # noqa: B006  FastAPI copies it
     min_similarity: float | None = None,
+    superseded: bool = False,
 ) -> IndexAnswer:
     embeddings = Embeddings.from_bytes(await request.body())
     options = SearchOptions(k, space, routing, classes, min_similarity)
-    return await state.searcher.search(name, model, embeddings, options)
+    return await state.searcher.search(name, model, embeddings, options, superseded=superseded)
 
 
 @router.post("/libraries/{name}/search-batch")
@@ -43,7 +44,10 @@ async def search_batch(
     k: K = 10,
     space: SpaceName = SpaceName.AUTO,
     routing: RoutingMode = RoutingMode.ADAPTIVE,
+    crops: Annotated[int | None, Query(description="Of the index, among several.")] = None,
 ) -> BatchAnswers:
     embeddings = Embeddings.from_bytes(await request.body())
-    options = SearchOptions(k, space, routing)
-    return BatchAnswers(answers=await state.searcher.search_batch(name, model, embeddings, options))
+    answers = await state.searcher.search_batch(
+        name, model, embeddings, SearchOptions(k, space, routing), crops
+    )
+    return BatchAnswers(answers=answers)

@@ -52,9 +52,20 @@ class Searcher:
         self._engine = engine
 
     async def search(
-        self, library: str, model: str, embeddings: Embeddings, options: SearchOptions
+        self,
+        library: str,
+        model: str,
+        embeddings: Embeddings,
+        options: SearchOptions,
+        *,
+        superseded: bool = False,
     ) -> IndexAnswer:
-        """Searches the live index; raises ModelNotLive where it is under another model."""
+        """Searches the live index; raises ModelNotLive where it is under another model.
+
+        superseded: the caller has learned during this very search that the model is live, so its
+        index answers also when another model has gone live since. Without that a search could be
+        overtaken by switch after switch.
+        """
         began = time.perf_counter()
         try:
             async with (
@@ -62,13 +73,15 @@ class Searcher:
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 index = await self._live_index(connection, library)
+                if index.model_id != model and superseded:
+                    index = await self._previous_index(connection, library) or index
                 if index.model_id != model:
                     raise ModelNotLive(
                         f"Library {library!r} is searched with {index.model_id} by now.",
                         live_model=index.model_id,
                     )
                 indexes.check_shape(index, embeddings)
-                scan = await self._scan(connection, index, embeddings, 0, options, None)
+                scan = await self._scan(connection, index, embeddings, 0, options, ())
                 hits = await _hits(connection, index, scan.neighbours, options.min_similarity)
         except asyncpg.UndefinedTableError as error:  # dropped since we read which is live
             raise ModelNotLive(
@@ -93,16 +106,26 @@ class Searcher:
         )
 
     async def search_batch(
-        self, library: str, model: str, embeddings: Embeddings, options: SearchOptions
+        self,
+        library: str,
+        model: str,
+        embeddings: Embeddings,
+        options: SearchOptions,
+        crops: int | None = None,
     ) -> list[BatchAnswer]:
-        """Searches with every row, under any index of the library, live or not."""
-        exclude: list[int | None] = embeddings.meta.get("exclude") or [None] * len(embeddings)
+        """Searches with every row, under any index of the library, live or not.
+
+        crops: of the index, where there are several under the model.
+        """
+        exclude: list[list[int]] = embeddings.meta.get("exclude") or [[]] * len(embeddings)
         async with self._pool.acquire() as connection:
             library_id = await libraries.library_id(connection, library)
-            index = await indexes.newest(connection, library_id, model)
+            index = await indexes.under(connection, library_id, model, crops)
             if index is None:
+                of_crops = f" of {crops} crops" if crops else ""
                 raise Conflict(
-                    f"Library {library!r} has no index under model {model}; promote it first."
+                    f"Library {library!r} has no index{of_crops} under model {model}; promote it "
+                    "first."
                 )
             indexes.check_shape(index, embeddings)
             answers = []
@@ -135,6 +158,14 @@ class Searcher:
             raise libraries.no_model(library)
         return Index.from_row(row)
 
+    async def _previous_index(self, connection: Connection, library: str) -> Index | None:
+        row = await connection.fetchrow(
+            "SELECT i.* FROM libraries l JOIN indexes i ON i.id = l.previous_index"
+            " WHERE l.name = $1",
+            library,
+        )
+        return Index.from_row(row) if row else None
+
     async def _scan(
         self,
         connection: Connection,
@@ -142,7 +173,7 @@ class Searcher:
         embeddings: Embeddings,
         row: int,
         options: SearchOptions,
-        exclude: int | None,
+        exclude: Sequence[int],
     ) -> _Scan:
         query = QueryVectors(
             embeddings.probabilities[row], embeddings.feature[row], embeddings.code[row]

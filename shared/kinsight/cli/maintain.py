@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,32 +15,76 @@ from kinsight.cli.session import Session, open_session
 if TYPE_CHECKING:
     from kinsight.contracts.jobs import Job
 
+
+class Crops(enum.StrEnum):
+    ONE = "1"
+    TEN = "10"
+
+
 LibraryName = Annotated[str, typer.Argument(metavar="LIBRARY")]
+By = Annotated[str | None, typer.Option(help="Who asks for it; kept in the history.")]
+Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
+CropsOption = Annotated[
+    Crops | None,
+    typer.Option(help="Per picture, in the index; left out: as many as it has."),
+]
 
 
 def promote(
     context: typer.Context,
     model: Annotated[str, typer.Argument()],
+    override: Annotated[
+        bool, typer.Option("--override", help="Whatever the gate says; the history keeps it.")
+    ] = False,
+    by: By = None,
+    reason: Reason = None,
+    crops: CropsOption = None,
     wait: Wait = True,
     url: Url = None,
     api_key: ApiKey = None,
     json: Json = False,
 ) -> None:
-    """Search the model's library with this model from now on."""
+    """Search the model's library with this model from now on, if it measures no worse.
+
+    It must not be worse than the live model on held-out images, nor below the library's floor;
+    where it is, nothing changes and the exit code is 1.
+    """
     with open_session(context, url, api_key, json) as session:
-        _end(session, session.client.promote(model), wait, f"{model} is live.")
+        job = session.client.promote(
+            model,
+            crops=int(crops) if crops else None,
+            override=override,
+            by=by,
+            reason=reason,
+        )
+        if wait:
+            job = succeeded(follow(session, job))
+        result = job.result or {}
+        gate = result.get("gate") or {}
+        if result.get("promoted", True):
+            _print(session, job, wait, f"{model} is live. {gate.get('reason', '')}".rstrip())
+            return
+        if session.out.json:
+            session.out.document(job)
+        note(
+            f"{model} does not go live. {gate.get('reason', '')} Its index stays beside the live "
+            f"one: `kinsight promote {model} --override` switches to it all the same."
+        )
+        raise typer.Exit(1)
 
 
 def rollback(
     context: typer.Context,
     library: LibraryName,
+    by: By = None,
+    reason: Reason = None,
     url: Url = None,
     api_key: ApiKey = None,
     json: Json = False,
 ) -> None:
     """Go back to the model a library was searched with before."""
     with open_session(context, url, api_key, json) as session:
-        now = session.client.rollback(library)
+        now = session.client.rollback(library, by=by, reason=reason)
         if session.out.json:
             session.out.document(now)
         else:
@@ -65,6 +110,7 @@ def clear(
 def rebuild(
     context: typer.Context,
     library: LibraryName,
+    crops: CropsOption = None,
     wait: Wait = True,
     url: Url = None,
     api_key: ApiKey = None,
@@ -72,12 +118,13 @@ def rebuild(
 ) -> None:
     """Index every image of a library again under its live model."""
     with open_session(context, url, api_key, json) as session:
-        _end(session, session.client.rebuild(library), wait, f"{library} is rebuilt.")
+        job = session.client.rebuild(library, crops=int(crops) if crops else None)
+        if wait:
+            job = succeeded(follow(session, job))
+        _print(session, job, wait, f"{library} is rebuilt.")
 
 
-def _end(session: Session, job: Job, wait: bool, done: str) -> None:
-    if wait:
-        job = succeeded(follow(session, job))
+def _print(session: Session, job: Job, wait: bool, done: str) -> None:
     if session.out.json:
         session.out.document(job)
     elif wait:

@@ -36,8 +36,13 @@ class AdminClient:
         answer = await self._service.json("POST", f"{_library(library)}/clear", timeout_seconds=600)
         return Cleared(**answer)
 
-    async def rebuild(self, library: str) -> Job:
-        return Job(**await self._service.json("POST", f"{_library(library)}/rebuild"))
+    async def rebuild(self, library: str, crops: str | None = None) -> Job:
+        """`crops`: 1 or 10 per picture; None: as many as the live index has."""
+        return Job(
+            **await self._service.json(
+                "POST", f"{_library(library)}/rebuild", params={"crops": crops}
+            )
+        )
 
     async def delete_model(self, model: str) -> None:
         """Raises ModelNotFound, ModelInUse."""

@@ -17,7 +17,9 @@ from kinsight.contracts.libraries import (
     Library,
     LibraryCreate,
     LibraryList,
+    LibraryPatch,
 )
+from kinsight.contracts.promotions import Crops, PromoteRequest, PromotionPage
 from kinsight.contracts.search import IndexAnswer
 
 _ENVELOPE = {"Content-Type": MEDIA_TYPE}
@@ -47,6 +49,9 @@ class IndexerClient:
         body = request.model_dump()
         return Library(**await self._service.json("POST", "/libraries", json=body))
 
+    async def patch_library(self, name: str, patch: LibraryPatch) -> Library:
+        return Library(**await self._service.json("PATCH", _library(name), json=patch.model_dump()))
+
     async def delete_library(self, name: str) -> None:
         await self._service.json("DELETE", _library(name))
 
@@ -74,7 +79,12 @@ class IndexerClient:
                 yield chunk
 
     async def search(self, name: str, envelope: bytes, query: Query) -> IndexAnswer:
-        """`query`: model, k, space, routing, classes, min_similarity, any_model."""
+        """`query`: model, k, space, routing, classes, min_similarity, superseded.
+
+        Raises ModelNotLive where the live model is another. superseded=true: the caller has
+        learned during this very search that the model is live; then its index answers also when
+        another model has gone live since.
+        """
         answer = await self._service.json(
             "POST", f"{_library(name)}/search", params=query, data=envelope, headers=_ENVELOPE
         )
@@ -83,8 +93,9 @@ class IndexerClient:
     async def search_batch(self, name: str, envelope: bytes, query: Query) -> list[BatchAnswer]:
         """Searches with every row of the envelope, under any indexed model of the library.
 
-        `query`: model, k, space, routing. meta["exclude"] of the envelope, where given, is a
-        list of image ids (or null), one per row, that must not be among the row's hits.
+        `query`: model, k, space, routing, and crops where the library has several indexes under
+        the model. meta["exclude"] of the envelope, where given, is a
+        list of lists of image ids, one per row, that must not be among the row's hits.
         """
         answer = await self._service.json(
             "POST",
@@ -113,21 +124,54 @@ class IndexerClient:
         removed: int = answer["removed"]
         return removed
 
-    async def rebuild(self, name: str) -> Job:
-        return await self._job(f"{_library(name)}/rebuild", None, {})
+    async def rebuild(self, name: str, crops: Crops | None = None) -> Job:
+        """Files every image anew under the live model. Raises NoModel."""
+        return await self._job(f"{_library(name)}/rebuild", {"crops": crops}, {})
 
     async def promote(
-        self, name: str, model: str, idempotency_key: str | None = None, *, switch: bool = True
+        self,
+        name: str,
+        model: str,
+        idempotency_key: str | None = None,
+        *,
+        switch: bool = True,
+        crops: Crops | None = None,
+        override: bool = False,
+        by: str | None = None,
+        reason: str | None = None,
+        queue: bool = False,
     ) -> Job:
-        """A reindex job: builds the index under the model beside the live one, then switches.
+        """A reindex job: builds the index under the model beside the live one, and switches to it
+        if the gate lets it through or is overridden; the job's result has `promoted` and `gate`.
 
         Without `switch` the index stays beside the live one, where it can be evaluated.
+        Raises ModelNotFound, WrongLibrary, and PromotionUnderWay unless it is to `queue`.
         """
-        body = {"model": model, "switch": switch}
+        request = PromoteRequest(
+            model=model,
+            switch=switch,
+            crops=crops,
+            override=override,
+            by=by,
+            reason=reason,
+            queue=queue,
+        )
+        body = request.model_dump(mode="json")
         return await self._job(f"{_library(name)}/promote", body, _key(idempotency_key))
 
-    async def rollback(self, name: str) -> Library:
-        return Library(**await self._service.json("POST", f"{_library(name)}/rollback"))
+    async def rollback(
+        self, name: str, by: str | None = None, reason: str | None = None
+    ) -> Library:
+        query = {"by": by, "reason": reason}
+        return Library(
+            **await self._service.json("POST", f"{_library(name)}/rollback", params=query)
+        )
+
+    async def promotions(self, name: str, query: Query) -> PromotionPage:
+        """`query`: page_size, page_token."""
+        return PromotionPage(
+            **await self._service.json("GET", f"{_library(name)}/promotions", params=query)
+        )
 
     async def model_use(self, model: str) -> ModelUse:
         return ModelUse(**await self._service.json("GET", f"/models/{model}/use"))

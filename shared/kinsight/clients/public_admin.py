@@ -30,10 +30,21 @@ class AdminCalls(PublicConnection):
         """Empties the class tables; the images stay, and `rebuild` indexes them again."""
         return self._model(Cleared, "POST", f"{_library(library)}/clear")
 
-    def rebuild(self, library: str, *, idempotency_key: str | None = None) -> Job:
-        """Indexes every stored image again under the live model. Raises NoModel."""
-        headers = idempotency(idempotency_key)
-        return self._model(Job, "POST", f"{_library(library)}/rebuild", headers=headers, again=True)
+    def rebuild(
+        self, library: str, *, crops: int | None = None, idempotency_key: str | None = None
+    ) -> Job:
+        """Indexes every stored image again under the live model. Raises NoModel.
+
+        crops: 1 or 10 per picture; None: as many as the live index has.
+        """
+        return self._model(
+            Job,
+            "POST",
+            f"{_library(library)}/rebuild",
+            params={"crops": crops},
+            headers=idempotency(idempotency_key),
+            again=True,
+        )
 
 
 def _library(name: str) -> str:

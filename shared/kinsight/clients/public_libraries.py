@@ -17,7 +17,9 @@ from kinsight.contracts.libraries import (
     Library,
     LibraryCreate,
     LibraryList,
+    LibraryPatch,
 )
+from kinsight.contracts.promotions import Promotion, PromotionPage
 
 Labels = Literal["folders", "none"]
 
@@ -30,10 +32,36 @@ class LibraryCalls(PublicConnection):
         """Raises LibraryNotFound."""
         return self._model(Library, "GET", _library(name))
 
-    def create_library(self, name: str, floor: float = 0.80) -> Library:
-        """floor: P@10 below which no model goes live unasked. Raises LibraryExists."""
+    def create_library(self, name: str, floor: float | None = None) -> Library:
+        """floor: P@10 below which no model goes live; None: 0.80, but for a first model.
+
+        Raises LibraryExists.
+        """
         request = LibraryCreate.model_construct(name=name, floor=floor)
         return self._model(Library, "POST", "/libraries", json=request.model_dump())
+
+    def set_floor(self, name: str, floor: float | None) -> Library:
+        """P@10 below which no model goes live from now on; None: the default again.
+
+        Raises LibraryNotFound.
+        """
+        body = LibraryPatch.model_construct(floor=floor).model_dump()
+        return self._model(Library, "PATCH", _library(name), json=body, again=True)
+
+    def promotions(self, library: str, *, page_size: int = 100) -> Iterator[Promotion]:
+        """What went live in a library, and what was refused, newest first; read page by page."""
+        token: str | None = None
+        while True:
+            page = self._model(
+                PromotionPage,
+                "GET",
+                f"{_library(library)}/promotions",
+                params={"page_size": page_size, "page_token": token},
+            )
+            yield from page.promotions
+            token = page.next_page_token
+            if token is None:
+                return
 
     def delete_library(self, name: str) -> None:
         """Deletes the library with all its images. Raises LibraryNotFound."""

@@ -82,28 +82,61 @@ class ModelCalls(PublicConnection):
         """Raises ModelNotFound, and ModelInUse while a library is searched with it."""
         self._send("DELETE", _model(model_id))
 
-    def promote(self, model_id: str, *, idempotency_key: str | None = None) -> Job:
-        """Builds the library's index under this model, then switches to it in one step."""
-        headers = idempotency(idempotency_key)
-        return self._model(Job, "POST", f"{_model(model_id)}/promote", headers=headers, again=True)
+    def promote(
+        self,
+        model_id: str,
+        *,
+        crops: int | None = None,
+        override: bool = False,
+        by: str | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Builds the library's index under this model, then switches to it in one step.
 
-    def rollback(self, library: str) -> Library:
+        It must measure no worse than the live model and not below the library's floor, unless
+        `override` is set: the job succeeds either way, its result says `promoted` and, in `gate`,
+        why. crops: 1 or 10 per picture; None: those of the index the model has, else 1.
+        by, reason: kept in the library's history.
+        Raises ModelNotFound, PromotionUnderWay.
+        """
+        options = {"crops": crops, "override": override, "by": by, "reason": reason}
+        return self._model(
+            Job,
+            "POST",
+            f"{_model(model_id)}/promote",
+            json=options,
+            headers=idempotency(idempotency_key),
+            again=True,
+        )
+
+    def rollback(
+        self, library: str, *, by: str | None = None, reason: str | None = None
+    ) -> Library:
         """Goes back to the library's previous model. Raises NothingToRollBack."""
-        return self._model(Library, "POST", f"/libraries/{quote(library, safe='')}/rollback")
+        path = f"/libraries/{quote(library, safe='')}/rollback"
+        return self._model(Library, "POST", path, params={"by": by, "reason": reason})
 
     def evaluate(
-        self, model_id: str, queries: Path | None = None, *, on_sent: Sent | None = None
+        self,
+        model_id: str,
+        queries: Path | None = None,
+        *,
+        crops: int = 1,
+        on_sent: Sent | None = None,
     ) -> Job:
         """Measures retrieval in every space and routing mode; the job's result is an Evaluation.
 
         queries: a folder or an archive of class folders of pictures that the library does not
-        hold; None: the images that training kept for validation.
+        hold; None: the images that training kept for validation. crops: 1, or 10 to average each
+        query over corners, centre and their mirror images.
         Raises ModelNotFound, BadArchive.
         """
         body = pictures_body([queries]).watched(on_sent) if queries is not None else None
         path = f"{_model(model_id)}/evaluate"
         headers = idempotency(None)
-        return self._model(Job, "POST", path, body=body, headers=headers, again=True)
+        params = {"crops": crops}
+        return self._model(Job, "POST", path, params=params, body=body, headers=headers, again=True)
 
     def _weights(self, weights: str | Path, on_sent: Sent | None) -> str:
         if isinstance(weights, str) and (

@@ -9,22 +9,39 @@ from pydantic import Field
 from kinsight.contracts.base import Wire
 
 LIBRARY_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+DEFAULT_FLOOR = 0.80
 
 
 class LibraryCreate(Wire):
     name: str = Field(pattern=LIBRARY_NAME, examples=["clothing"])
-    floor: float = Field(
-        default=0.80, ge=0, le=1, description="P@10 below which no model goes live unasked."
+    floor: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="P@10 below which no model goes live unasked; left out: 0.80, but for a first "
+        "model, without which the library could not be searched at all.",
+    )
+
+
+class LibraryPatch(Wire):
+    floor: float | None = Field(
+        ge=0, le=1, description="P@10 below which no model goes live; null: the default again."
     )
 
 
 class Library(Wire):
     name: str
-    floor: float = 0.80
+    floor: float = DEFAULT_FLOOR
+    floor_is_default: bool = Field(
+        default=True, description="Nobody has set it: it does not hold for a first model."
+    )
     images: int = Field(description="Images stored.")
     indexed: int = Field(description="Images searchable under the live model.")
     labels: dict[str, int] = Field(description="Images per label; unlabelled ones are not here.")
     model: str | None = Field(default=None, description="Id of the live model.")
+    crops: int | None = Field(
+        default=None, description="Crops per picture in the live index; null without a model."
+    )
     previous_model: str | None = Field(default=None, description="What `rollback` goes back to.")
     created_at: datetime
 

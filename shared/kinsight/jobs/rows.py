@@ -47,31 +47,45 @@ class JobRows:
         *,
         library: str | None = None,
         idempotency_key: str | None = None,
+        connection: Connection | None = None,
     ) -> Job:
         """Makes a job, or returns the one made with the same key before.
 
+        In a transaction of its own, or in that of the caller's connection.
         Raises IdempotencyMismatch when that one was asked for something else.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(
-                "INSERT INTO jobs (kind, payload, library, idempotency_key)"
-                " VALUES ($1, $2, $3, $4)"
-                f" ON CONFLICT (idempotency_key) DO NOTHING RETURNING {_PUBLIC}",
-                kind.value,
-                dict(payload),
-                library,
-                idempotency_key,
-            )
-            if row:
-                await self._broker.announce(connection, str(row["id"]), kind)
-                return _job(row)
-            row = await connection.fetchrow(
-                f"SELECT {_PUBLIC} FROM jobs WHERE idempotency_key = $1", idempotency_key
-            )
-            assert row is not None
-            if (row["kind"], row["library"]) != (kind.value, library):
-                raise IdempotencyMismatch
+        if connection is None:
+            async with self._pool.acquire() as own, own.transaction():
+                return await self._submit(own, kind, payload, library, idempotency_key)
+        return await self._submit(connection, kind, payload, library, idempotency_key)
+
+    async def _submit(
+        self,
+        connection: Connection,
+        kind: JobKind,
+        payload: Mapping[str, Any],
+        library: str | None,
+        idempotency_key: str | None,
+    ) -> Job:
+        row = await connection.fetchrow(
+            "INSERT INTO jobs (kind, payload, library, idempotency_key)"
+            " VALUES ($1, $2, $3, $4)"
+            f" ON CONFLICT (idempotency_key) DO NOTHING RETURNING {_PUBLIC}",
+            kind.value,
+            dict(payload),
+            library,
+            idempotency_key,
+        )
+        if row:
+            await self._broker.announce(connection, str(row["id"]), kind)
             return _job(row)
+        row = await connection.fetchrow(
+            f"SELECT {_PUBLIC} FROM jobs WHERE idempotency_key = $1", idempotency_key
+        )
+        assert row is not None
+        if (row["kind"], row["library"]) != (kind.value, library):
+            raise IdempotencyMismatch
+        return _job(row)
 
     async def by_idempotency_key(self, key: str) -> Job | None:
         row = await self._pool.fetchrow(

@@ -42,9 +42,9 @@ class Engine(Protocol):
         space: SpaceName,
         class_ids: Sequence[int],
         k: int,
-        exclude: int | None = None,
+        exclude: Sequence[int] = (),
     ) -> list[Neighbour]:
-        """The k nearest rows of the class tables named; `exclude` is an image to leave out.
+        """The k nearest rows of the class tables named; `exclude`: images to leave out.
 
         In `auto` the candidates are all rows whose Hamming distance is at most that of the
         `shortlist`-th nearest code (ties included), ordered by distance of the feature.

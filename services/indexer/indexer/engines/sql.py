@@ -14,7 +14,7 @@ from kinsight.spaces import SPACES, Metric, Space
 
 _OPERATORS: dict[Metric, str] = {"euclidean": "<->", "cosine": "<=>", "hamming": "<~>"}
 # The parent is partitioned by class_id, so this condition is what keeps other tables unread.
-_TABLES = "class_id = ANY($1::int[]) AND image_id IS DISTINCT FROM $2"
+_TABLES = "class_id = ANY($1::int[]) AND image_id <> ALL($2::bigint[])"
 
 
 class SqlEngine:
@@ -29,10 +29,10 @@ class SqlEngine:
         space: SpaceName,
         class_ids: Sequence[int],
         k: int,
-        exclude: int | None = None,
+        exclude: Sequence[int] = (),
     ) -> list[Neighbour]:
         if space is SpaceName.AUTO:
-            rows = await self._auto(connection, index, query, list(class_ids), k, exclude)
+            rows = await self._auto(connection, index, query, list(class_ids), k, list(exclude))
         else:
             chosen = SPACES[space]
             distance = f"{chosen.column} {_operator(chosen, index)} $3"
@@ -40,7 +40,7 @@ class SqlEngine:
                 f"SELECT image_id, class_id, {distance} AS distance FROM {index.table}"
                 f" WHERE {_TABLES} ORDER BY distance, image_id LIMIT $4",
                 list(class_ids),
-                exclude,
+                list(exclude),
                 _value(chosen, query, index),
                 k,
             )
@@ -53,7 +53,7 @@ class SqlEngine:
         query: QueryVectors,
         class_ids: list[int],
         k: int,
-        exclude: int | None,
+        exclude: list[int],
     ) -> list[Any]:
         code, feature = SPACES["hash"], SPACES["feature"]
         return await connection.fetch(

@@ -100,7 +100,9 @@ class BatchWriter:
         if index is None:
             inspections = await self._extractor.inspect_stored(keys)
             return Seen(None, dict(zip(shas, inspections, strict=True)), {}, None)
-        inspections, embeddings = await self._extractor.embed_stored(keys, index.model_id)
+        inspections, embeddings = await self._extractor.embed_stored(
+            keys, index.model_id, crops=index.crops
+        )
         good = [
             sha256 for sha256, seen in zip(shas, inspections, strict=True) if seen.error is None
         ]
