@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from kinsight.errors import ModelNotFound, Unavailable, UnfitWeights
 from kinsight.networks import Outputs, to_arrays
 from kinsight.networks.model_folder import card_key, weights_key
 from kinsight.store import Store, open_store
+
+ALEXNET = {"input_size": 32, "width": 0.25, "fc_width": 64}
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +77,26 @@ def test_folded_batch_normalisation_says_the_same(name: str) -> None:
     assert folded is not None
     left = sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert left < sum(isinstance(module, nn.BatchNorm2d) for module in plain.modules())
+    with torch.inference_mode():
+        assert agree(plain(x_BCHW), folded(x_BCHW))
+        assert quickest(plain, x_BCHW).description.endswith("folded")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"activation": "maxout", "pooling": "max-average", "sixth_convolution": True},
+        {"activation": "tanh", "pooling": "plain", "hash_bits": 0},
+        {"response_norm": True},
+    ],
+    ids=str,
+)
+def test_alexnets_batch_normalisation_is_folded(options: dict[str, Any]) -> None:
+    plain = network("alexnet", {**ALEXNET, "norm": "batch", **options})
+    x_BCHW = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    folded = fold_batch_norm(plain)
+    assert folded is not None
+    assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.inference_mode():
         assert agree(plain(x_BCHW), folded(x_BCHW))
         assert quickest(plain, x_BCHW).description.endswith("folded")

@@ -80,18 +80,7 @@ def fold_batch_norm(network: RetrievalNetwork) -> RetrievalNetwork | None:
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return None
     folded = copy.deepcopy(network)
-    count = 0
-    for name, child in list(folded.named_children()):
-        try:
-            traced = fx.symbolic_trace(child)
-        # Tracing runs the module's own code on stand-ins for tensors; it may fail in any way.
-        except Exception as error:  # noqa: BLE001
-            _log.info("%s cannot be traced: %s", name, error)
-            continue
-        if folds := _fold(traced):
-            setattr(folded, name, traced)
-            count += folds
-    return folded if count else None
+    return folded if _fold_children(folded) else None
 
 
 def _candidates(network: RetrievalNetwork, device: torch.device) -> Iterator[Variant]:
@@ -101,6 +90,33 @@ def _candidates(network: RetrievalNetwork, device: torch.device) -> Iterator[Var
     elif folded := fold_batch_norm(network):
         channels_last = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         yield Variant(channels_last, None, "float32, batch normalisation folded")
+
+
+class _Tracer(fx.Tracer):
+    """Looks into modules with children only: one without has no layers to fold, and may decide by
+    its input's type what to do, which a stand-in for a tensor does not tell."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return super().is_leaf_module(m, module_qualified_name) or not any(m.children())
+
+
+def _fold_children(module: nn.Module) -> int:
+    """Folds within each child by itself, so that one that cannot be traced spoils no other."""
+    count = 0
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.ModuleList | RetrievalNetwork):  # an ensemble's members
+            count += _fold_children(child)
+            continue
+        try:
+            traced = fx.GraphModule(child, _Tracer().trace(child))
+        # Tracing runs the module's own code on stand-ins for tensors; it may fail in any way.
+        except Exception as error:  # noqa: BLE001
+            _log.info("%s cannot be traced: %s", name, error)
+            continue
+        if folds := _fold(traced):
+            setattr(module, name, traced)
+            count += folds
+    return count
 
 
 def _fold(traced: fx.GraphModule) -> int:

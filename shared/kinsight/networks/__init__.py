@@ -18,9 +18,11 @@ from kinsight.networks.base import (
     NetworkFamily,
     Outputs,
     RetrievalNetwork,
+    packed,
     to_arrays,
 )
-from kinsight.networks.options import NetworkOptions, describe, parse
+from kinsight.networks.headed import HeadedNetwork
+from kinsight.networks.options import Options, describe, parse
 from kinsight.networks.torchvision_networks import TorchvisionFamily
 from kinsight.networks.unallocated import Unallocated
 from kinsight.networks.weights import Fit, fit, load_into, load_state
@@ -29,6 +31,7 @@ __all__ = [
     "NETWORKS",
     "EmbeddingArrays",
     "Fit",
+    "HeadedNetwork",
     "Outputs",
     "RetrievalNetwork",
     "build",
@@ -38,6 +41,7 @@ __all__ = [
     "network_names",
     "option_descriptions",
     "options_for",
+    "packed",
     "preprocessing_for",
     "published_state",
     "to_arrays",
@@ -58,7 +62,7 @@ def network_names() -> list[str]:
     ]
 
 
-def options_for(name: str, options: Mapping[str, Any]) -> NetworkOptions:
+def options_for(name: str, options: Mapping[str, Any]) -> Options:
     """Validated options; raises UnknownNetwork or BadOption."""
     return parse(_find(name)[0].options, options, f"network {name}")
 

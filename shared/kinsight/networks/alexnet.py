@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from kinsight.contracts.models import Preprocessing
 from kinsight.networks import alexnet_initialisation
 from kinsight.networks.alexnet_options import AlexNetOptions
-from kinsight.networks.base import RetrievalHead, RetrievalNetwork
+from kinsight.networks.headed import HeadedNetwork, RetrievalHead
 from kinsight.networks.maxout import Maxout
-from kinsight.networks.options import NetworkOptions
+from kinsight.networks.options import Options
 from kinsight.networks.pooling import pooled_side, pooling_layer
 from kinsight.networks.response_norm import LocalResponseNorm
 
@@ -35,7 +35,7 @@ _LAYERS = (
 _SIXTH = _Convolution(256, 3, grouped=True, pooled=False, normed=False)
 
 
-class AlexNet(RetrievalNetwork):
+class AlexNet(HeadedNetwork):
     """Five or six convolutions and two hidden fully connected layers; the feature is fc7's.
 
     With towers=2, hash_bits=0 and 1000 classes: 60,965,224 parameters, the paper's 60 million.
@@ -81,11 +81,11 @@ class AlexNetFamily:
     def variants(self) -> list[str]:
         return [""]
 
-    def build(self, variant: str, options: NetworkOptions, classes: int) -> AlexNet:
+    def build(self, variant: str, options: Options, classes: int) -> AlexNet:
         assert isinstance(options, AlexNetOptions)
         return AlexNet(options, classes)
 
-    def preprocessing(self, variant: str, options: NetworkOptions) -> Preprocessing:
+    def preprocessing(self, variant: str, options: Options) -> Preprocessing:
         """ImageNet's mean and deviation; resize to crop as 256 to 224."""
         assert isinstance(options, AlexNetOptions)
         size = options.input_size

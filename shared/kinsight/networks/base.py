@@ -1,4 +1,4 @@
-"""What every network is: a backbone, and a head with three outputs (design §4)."""
+"""What every network is: pictures in, three outputs (design §4)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinsight.contracts.models import Preprocessing
-from kinsight.networks.hash_layer import HashLayer, Projection
-from kinsight.networks.options import NetworkOptions
+from kinsight.networks.hash_layer import Projection
+from kinsight.networks.options import Options
 
 
 class Outputs(NamedTuple):
@@ -48,65 +48,38 @@ class EmbeddingArrays(NamedTuple):
         )
 
 
+def packed(activations: Tensor) -> NDArray[np.uint8]:
+    """(B, n) to the codes (B, ceil(n / 8)) of `EmbeddingArrays`."""
+    return np.packbits((activations >= 0.5).cpu().numpy(), axis=1)
+
+
 def to_arrays(outputs: Outputs) -> EmbeddingArrays:
     """The outputs in numpy, float32, with packed codes."""
     return EmbeddingArrays(
         outputs.probabilities.cpu().numpy(),
         outputs.feature.float().cpu().numpy(),
-        np.packbits(outputs.code.cpu().numpy(), axis=1),
+        packed(outputs.activations),
     )
 
 
-class RetrievalHead(nn.Module):
-    """From the feature (B, d) to all outputs; with a hash layer the classifier reads that."""
-
-    def __init__(
-        self, feature_dimensions: int, classes: int, options: NetworkOptions, dropout: float
-    ) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.hash: HashLayer | None = None
-        self.projection: Projection | None = None
-        if options.hash_bits:
-            self.hash = HashLayer(feature_dimensions, options.hash_bits)
-            self.bits = options.hash_bits
-        else:
-            # More bits than dimensions would only repeat what the others say.
-            self.bits = min(options.projection_bits, feature_dimensions)
-            cosine = options.feature_metric == "cosine"
-            self.projection = Projection(feature_dimensions, self.bits, cosine=cosine)
-        self.classifier = nn.Linear(options.hash_bits or feature_dimensions, classes)
-        nn.init.xavier_normal_(self.classifier.weight)
-        nn.init.zeros_(self.classifier.bias)
-
-    def forward(self, feature_Bd: Tensor) -> Outputs:
-        dropped = self.dropout(feature_Bd)
-        if self.hash is not None:
-            activations = self.hash(dropped)
-            return Outputs(self.classifier(activations), feature_Bd, activations)
-        assert self.projection is not None
-        return Outputs(self.classifier(dropped), feature_Bd, self.projection(feature_Bd))
-
-
 class RetrievalNetwork(nn.Module, ABC):
-    """A backbone that yields the feature, and the head.
+    """From pictures (B, 3, S, S) float, normalised as `preprocessing_for` says, to all outputs."""
 
-    Pictures are (B, 3, S, S) float, normalised as `preprocessing_for` says.
-    """
-
-    head: RetrievalHead
-
-    def __init__(self, options: NetworkOptions) -> None:
+    def __init__(self, feature_metric: Literal["euclidean", "cosine"]) -> None:
         super().__init__()
-        self.feature_metric: Literal["euclidean", "cosine"] = options.feature_metric
+        self.feature_metric = feature_metric
+
+    @abstractmethod
+    def forward(self, x_BCHW: Tensor) -> Outputs: ...
 
     @abstractmethod
     def features(self, x_BCHW: Tensor) -> Tensor:
-        """(B, d): the last hidden layer."""
+        """(B, d) alone."""
 
-    def forward(self, x_BCHW: Tensor) -> Outputs:
-        outputs: Outputs = self.head(self.features(x_BCHW))
-        return outputs
+    @property
+    def projection(self) -> Projection | None:
+        """What makes the codes and is to be fitted when training ends; None where there is none."""
+        return None
 
     def own_names(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict of this architecture's public layout under this module's names.
@@ -116,23 +89,20 @@ class RetrievalNetwork(nn.Module, ABC):
         return dict(state)
 
     @property
-    def classes(self) -> int:
-        return self.head.classifier.out_features
+    @abstractmethod
+    def classes(self) -> int: ...
 
     @property
-    def feature_dimensions(self) -> int:
-        if self.head.projection is not None:
-            return self.head.classifier.in_features
-        assert self.head.hash is not None
-        return self.head.hash.linear.in_features
+    @abstractmethod
+    def feature_dimensions(self) -> int: ...
 
     @property
-    def code_bits(self) -> int:
-        return self.head.bits
+    @abstractmethod
+    def code_bits(self) -> int: ...
 
     @property
-    def code_kind(self) -> Literal["hash-layer", "projection"]:
-        return "projection" if self.head.hash is None else "hash-layer"
+    @abstractmethod
+    def code_kind(self) -> Literal["hash-layer", "projection"]: ...
 
     @property
     def parameter_count(self) -> int:
@@ -147,13 +117,13 @@ class NetworkFamily(Protocol):
     """
 
     @property
-    def options(self) -> type[NetworkOptions]: ...
+    def options(self) -> type[Options]: ...
 
     def variants(self) -> list[str]: ...
 
-    def build(self, variant: str, options: NetworkOptions, classes: int) -> RetrievalNetwork: ...
+    def build(self, variant: str, options: Options, classes: int) -> RetrievalNetwork: ...
 
-    def preprocessing(self, variant: str, options: NetworkOptions) -> Preprocessing: ...
+    def preprocessing(self, variant: str, options: Options) -> Preprocessing: ...
 
     def published_state(self, variant: str) -> dict[str, Tensor] | None:
         """The weights its authors publish, in their layout; None where there are none."""

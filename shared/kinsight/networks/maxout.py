@@ -17,7 +17,7 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, z_Bkd: Tensor) -> Tensor:
-        return z_Bkd.unflatten(1, (self.pieces, -1)).amax(dim=1)
+        return z_Bkd.reshape(len(z_Bkd), self.pieces, -1).amax(dim=1)
 
     def extra_repr(self) -> str:
         return f"pieces={self.pieces}"

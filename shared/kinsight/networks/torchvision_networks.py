@@ -14,8 +14,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kinsight.contracts.models import Preprocessing
-from kinsight.networks.base import RetrievalHead, RetrievalNetwork
-from kinsight.networks.options import NetworkOptions
+from kinsight.networks.headed import HeadedNetwork, RetrievalHead
+from kinsight.networks.options import NetworkOptions, Options
 from kinsight.networks.torchvision_operators import mend
 
 mend()
@@ -41,7 +41,7 @@ class TorchvisionOptions(NetworkOptions):
     )
 
 
-class TorchvisionNetwork(RetrievalNetwork):
+class TorchvisionNetwork(HeadedNetwork):
     """`backbone` with its last layer taken off, and the head in its place."""
 
     def __init__(self, backbone: nn.Module, options: TorchvisionOptions, classes: int) -> None:
@@ -84,14 +84,14 @@ class TorchvisionFamily:
         names: list[str] = models.list_models(module=models)
         return names
 
-    def build(self, variant: str, options: NetworkOptions, classes: int) -> TorchvisionNetwork:
+    def build(self, variant: str, options: Options, classes: int) -> TorchvisionNetwork:
         assert isinstance(options, TorchvisionOptions)
         extra = dict(_BUILD_OPTIONS.get(variant, {}))
         if variant.startswith("vit_"):
             extra["image_size"] = self.preprocessing(variant, options).input_size
         return TorchvisionNetwork(models.get_model(variant, **extra), options, classes)
 
-    def preprocessing(self, variant: str, options: NetworkOptions) -> Preprocessing:
+    def preprocessing(self, variant: str, options: Options) -> Preprocessing:
         """What the network's first published weights were evaluated with."""
         first = next(iter(models.get_model_weights(variant))).transforms()
         mean, std = tuple(first.mean), tuple(first.std)
