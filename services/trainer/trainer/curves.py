@@ -44,10 +44,12 @@ async def add(connection: Connection, job_id: str, points: Sequence[CurvePoint])
     """Points of a run; iterations done again after a restart replace the earlier ones."""
     await connection.executemany(
         "INSERT INTO training_points"
-        " (job_id, iteration, seconds, loss, images_per_second, validation_accuracy)"
-        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (job_id, iteration)"
+        " (job_id, iteration, seconds, loss, images_per_second, training_accuracy,"
+        "  validation_accuracy)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (job_id, iteration)"
         " DO UPDATE SET seconds = excluded.seconds, loss = excluded.loss,"
         " images_per_second = excluded.images_per_second,"
+        " training_accuracy = excluded.training_accuracy,"
         " validation_accuracy = excluded.validation_accuracy",
         [
             (
@@ -56,6 +58,7 @@ async def add(connection: Connection, job_id: str, points: Sequence[CurvePoint])
                 point.seconds,
                 point.loss,
                 point.images_per_second,
+                point.training_accuracy,
                 point.validation_accuracy,
             )
             for point in points
@@ -127,5 +130,6 @@ def _point(row: Record) -> CurvePoint:
         seconds=row["seconds"],
         loss=row["loss"],
         images_per_second=row["images_per_second"],
+        training_accuracy=row["training_accuracy"],
         validation_accuracy=row["validation_accuracy"],
     )

@@ -139,6 +139,9 @@ class CurvePoint(Wire):
     seconds: float
     loss: float | None = None
     images_per_second: float | None = None
+    training_accuracy: float | None = Field(
+        default=None, description="Over the iterations just before, as trained: with dropout."
+    )
     validation_accuracy: float | None = None
 
 

@@ -7,10 +7,12 @@ import os
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any, TextIO
 
 from kinsight.contracts.models import CurvePoint, ModelCard
 from kinsight.errors import KinsightError
+from trainer.training.curve_log import CurveLog
 
 _SECONDS_BETWEEN_LINES = 0.5
 _RATE_WINDOW_SECONDS = 10.0
@@ -43,6 +45,7 @@ class Reporter:
         self._progress: dict[str, Any] = {**_FACTS, "unit": "images", "done": 0}
         self._images_per_unit = 1
         self._history: deque[tuple[float, int]] = deque()
+        self._curve: CurveLog | None = None
         self._thread = threading.Thread(target=self._repeat, daemon=True, name="reporter")
 
     def start(self) -> None:
@@ -74,7 +77,18 @@ class Reporter:
         with self._lock:
             self._progress |= facts
 
+    def keep_curve(self, path: Path) -> None:
+        """Keeps the curve's points in this file too, with those of earlier attempts."""
+        self._curve = CurveLog(path)
+
+    @property
+    def points(self) -> list[CurvePoint]:
+        """The curve so far, where it is kept."""
+        return self._curve.points if self._curve else []
+
     def curve(self, point: CurvePoint) -> None:
+        if self._curve:
+            self._curve.add(point)
         self._say({"event": "curve", "point": point.model_dump()})
 
     def done(self, card: ModelCard) -> None:

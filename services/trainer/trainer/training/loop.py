@@ -209,6 +209,7 @@ class _Watch:
                 seconds=seconds,
                 loss=self._loss(),
                 images_per_second=rate * images if rate else None,
+                training_accuracy=sum(self._accuracies) / len(self._accuracies),
                 **facts,
             )
         )

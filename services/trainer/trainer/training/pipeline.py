@@ -18,6 +18,8 @@ from kinsight.networks import EmbeddingArrays, RetrievalNetwork, to_arrays
 from kinsight.networks.model_folder import card_key, weights_bytes, weights_key
 from trainer import recipes
 from trainer.recipes import Trained
+from trainer.report import writing as report
+from trainer.report.measured import Embedded, Results
 from trainer.training import data, devices
 from trainer.training.calibration import MOST_ROWS, Labelled, calibrate
 from trainer.training.card import Measured, model_card
@@ -43,6 +45,7 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
     network_options = networks.options_for(request.network, chosen).model_dump()
     device = devices.choose()
     reporter.note(device=device.name, machine=device.machine)
+    reporter.keep_curve(spec.scratch / "curve.ndjson")
     images = data.listed_images(spec)
     with StoreAccess(spec.store_url) as store:
         # Before anything is read: weights that do not fit are told at once.
@@ -75,7 +78,7 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
             trained = recipe.train(run, options)
         except TrainingDiverged as error:
             raise with_kept_weights(error, network, store) from error
-        accuracy, retrieval = _measure(run, trained)
+        accuracy, retrieval, embedded = _measure(run, trained)
         reporter.phase("saving", 1)
         weights = weights_bytes(network)
         measured = Measured(
@@ -87,6 +90,7 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
         )
         card = model_card(spec.model_id, run, options, trained, measured)
         store.put_when_there_is_room(weights_key(card.id), weights, reporter)
+        report.write(run, card, Results(*embedded, reporter.points), store)
         # Written last: a model exists when its card does.
         described = card.model_dump_json(indent=2).encode()
         store.put_when_there_is_room(card_key(card.id), described, reporter)
@@ -127,8 +131,12 @@ def _network(
     return network, frozenset(networks.load_into(network, state).tensors)
 
 
-def _measure(run: Run, trained: Trained) -> tuple[Accuracies, RetrievalSettings]:
-    """Fits the projection where there is no hash layer; accuracies; search settings."""
+def _measure(
+    run: Run, trained: Trained
+) -> tuple[Accuracies, RetrievalSettings, tuple[Embedded, Embedded]]:
+    """Fits the projection where there is no hash layer; accuracies; search settings; the
+    training and validation images with their outputs.
+    """
     labels, (training, validation) = run.data.labels, run.data.split
     if len(training) > MOST_ROWS:
         rows = generator(run.seed, "database").permutation(len(training))[:MOST_ROWS]
@@ -151,7 +159,7 @@ def _measure(run: Run, trained: Trained) -> tuple[Accuracies, RetrievalSettings]
         seed=run.seed,
         advance=progress.add,
     )
-    return accuracy, retrieval
+    return accuracy, retrieval, (Embedded(training, database), Embedded(validation, queries))
 
 
 def _recoded(run: Run, arrays: EmbeddingArrays) -> EmbeddingArrays:
