@@ -9,13 +9,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinsight.clients.indexer import IndexerClient
 from kinsight.contracts.libraries import TrainingImage
 from kinsight.errors import BadArchive
 from kinsight.store import LocalStore
+from trainer.library_images import LibraryImages
 from trainer.queries import ArchiveQueries, QuerySource, ValidationQueries
+from trainer.training.near_duplicates import NearDuplicates
 
 FILES = {
     "test/hat/1.jpg": b"hat 1",
@@ -109,11 +114,7 @@ async def test_a_tar_that_breaks_off_is_refused(tmp_path: Path) -> None:
 class Library:
     """Streams a training set in pieces of a given size."""
 
-    def __init__(self, count: int, piece: int) -> None:
-        images = [
-            TrainingImage(image_id=n, key=f"blobs/{n}", label=str(n % 3), perceptual_hash=n)
-            for n in range(count)
-        ]
+    def __init__(self, images: list[TrainingImage], piece: int = 1 << 16) -> None:
         self._stream = b"".join(image.model_dump_json().encode() + b"\n" for image in images)
         self._piece = piece
 
@@ -122,12 +123,60 @@ class Library:
             yield self._stream[start : start + self._piece]
 
 
+def an_image(number: int, perceptual_hash: int) -> TrainingImage:
+    return TrainingImage(
+        image_id=number,
+        key=f"blobs/{number}",
+        label=str(number % 3),
+        perceptual_hash=perceptual_hash,
+    )
+
+
+async def library_of(hashes: list[int], piece: int = 1 << 16) -> LibraryImages:
+    images = [an_image(number, value) for number, value in enumerate(hashes)]
+    return await LibraryImages.read(cast(IndexerClient, Library(images, piece)), "shop")
+
+
 @pytest.mark.parametrize("piece", [1, 7, 100, 1 << 16])
 async def test_validation_images_are_found_in_the_library(piece: int) -> None:
-    library = cast(IndexerClient, Library(20, piece))
-    source = ValidationQueries(library, "shop", [3, 5, 19, 77])
+    images = await library_of(list(range(20)), piece)
+    source = ValidationQueries(images, [3, 5, 19, 77])
     batches = [batch async for batch in source.batches(2)]
-    assert [[query.image_id for query in batch] for batch in batches] == [[3, 5], [19]]
-    assert [query.key for query in batches[0]] == ["blobs/3", "blobs/5"]
+    assert [[query.key for query in batch] for batch in batches] == [
+        ["blobs/3", "blobs/5"],
+        ["blobs/19"],
+    ]
     assert [query.label for query in batches[0]] == ["0", "2"]
     assert (source.total, source.skipped) == (3, 1)  # 77 was deleted since
+    assert images.counts == {"0": 7, "1": 7, "2": 6}
+
+
+async def test_likenesses_in_the_library() -> None:
+    rng = np.random.default_rng(0)
+    hashes = [int(value) for value in rng.integers(-(2**63), 2**63 - 1, 200)]
+    images = await library_of([*hashes, hashes[7] ^ 0b101])
+    assert images.like("blobs/elsewhere", hashes[7]).tolist() == [7, 200]
+    # Bits in all four parts of the hash, the sign among them.
+    far = hashes[7] ^ (1 << 20) ^ (1 << 40) ^ -(1 << 63)
+    assert images.like("blobs/elsewhere", far).tolist() == [7]
+    assert images.like("blobs/elsewhere", far ^ (1 << 50)).tolist() == []
+    assert images.like("blobs/31", hashes[7]).tolist() == [7, 31, 200]
+
+
+@settings(deadline=None, max_examples=50)
+@given(bits=st.sets(st.integers(0, 63), max_size=5), row=st.integers(0, 299))
+def test_near_duplicates_are_those_that_differ_in_three_bits(bits: set[int], row: int) -> None:
+    hashes = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 300)
+    mask = np.uint64(sum(1 << bit for bit in bits))
+    wanted = hashes.view(np.uint64)[row] ^ mask
+    differing = np.bitwise_count(hashes.view(np.uint64) ^ wanted)
+    found = NearDuplicates(hashes).of(int(wanted.view(np.int64)))
+    assert found.tolist() == np.flatnonzero(differing <= 3).tolist()
+    assert (row in found) == (len(bits) <= 3)
+
+
+async def test_hashes_that_tell_nothing_apart_leave_the_same_file() -> None:
+    """Of handwriting a third has the hash of another picture, which is then no duplicate."""
+    images = await library_of([number % 8 for number in range(100)])
+    assert images.like("blobs/elsewhere", 5).tolist() == []
+    assert images.like("blobs/5", 5).tolist() == [5]

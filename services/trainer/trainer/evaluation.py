@@ -6,16 +6,17 @@ k were found the rest counts as not relevant, as does a hit that nobody has labe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinsight.contracts.evaluation import EvaluationRow
-from kinsight.contracts.ingest import BatchAnswer
+from kinsight.contracts.evaluation import ClassErrors
 
 DEPTH = 100  # hits looked at for every query
+RECALL_DEPTH = 10  # of them, those that a recall is counted over
 
 
 def relevance(
@@ -50,16 +51,39 @@ def average_precision(
     return summed / np.maximum(1, np.minimum(depth, possible))
 
 
-def errors(
-    probabilities: NDArray[np.float32], labels: Sequence[str], classes: Sequence[str]
-) -> NDArray[np.bool_]:
-    """(N,): where the network's most probable class is not the label.
+def recall(
+    reference: Sequence[Sequence[int]], kept: Sequence[Sequence[int]], depth: int = RECALL_DEPTH
+) -> NDArray[np.float64]:
+    """(N,): |first `depth` of the reference ∩ first `depth` kept| / |first `depth` of reference|.
 
-    probabilities: (N, K), column i for classes[i]. A label the network was not taught is an error.
+    Image ids, nearest first. 1 where the reference found nothing: nothing was lost.
     """
-    predicted = np.argmax(probabilities, axis=1)
+    found = np.ones(len(reference))
+    for row, (wanted, have) in enumerate(zip(reference, kept, strict=True)):
+        if first := set(wanted[:depth]):
+            found[row] = len(first & set(have[:depth])) / len(first)
+    return found
+
+
+def errors(
+    probabilities: NDArray[np.float32],
+    labels: Sequence[str],
+    classes: Sequence[str],
+    *,
+    among: int = 1,
+) -> NDArray[np.bool_]:
+    """(N,): where the label is not among the network's most probable classes (top-`among` error).
+
+    probabilities: (N, K), column i for classes[i]. Equal probabilities go by class number. A label
+    the network was not taught is an error.
+    """
+    likeliest = np.argsort(-probabilities, axis=1, kind="stable")[:, :among]
     return np.array(
-        [classes[i] != label for i, label in zip(predicted, labels, strict=True)], dtype=np.bool_
+        [
+            label not in [classes[i] for i in row]
+            for row, label in zip(likeliest, labels, strict=True)
+        ],
+        dtype=np.bool_,
     )
 
 
@@ -69,41 +93,39 @@ class Queries:
 
     labels: list[str]
     possible: NDArray[np.int64]  # (N,) relevant images in the library
-    wrong: NDArray[np.bool_]  # (N,) the network's own prediction
+    top1_wrong: NDArray[np.bool_]  # (N,) the network's own prediction
+    top5_wrong: NDArray[np.bool_]  # (N,) none of its five likeliest
 
 
-class Tally:
-    """Sums up one space under one routing mode, batch by batch."""
+class Predictions:
+    """How the network itself classifies the queries, batch by batch."""
 
-    def __init__(self, space: str, routing: str) -> None:
-        self.space, self.routing = space, routing
-        self._queries = 0
-        self._sums = np.zeros(7)
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = classes
+        self._counts: dict[str, Counter[str]] = {}
+        self._wrong: dict[str, NDArray[np.float64]] = {}
 
-    def add(self, queries: Queries, answers: Sequence[BatchAnswer]) -> None:
-        relevant = relevance([answer.labels for answer in answers], queries.labels)
-        self._queries += len(queries.labels)
-        self._sums += [
-            precision_at(relevant, 1).sum(),
-            precision_at(relevant, 5).sum(),
-            precision_at(relevant, 10).sum(),
-            average_precision(relevant, queries.possible).sum(),
-            queries.wrong.sum(),
-            sum(answer.compared for answer in answers),
-            sum(answer.search_ms for answer in answers),
-        ]
+    def add(self, queries: Queries, probabilities: NDArray[np.float32]) -> None:
+        """probabilities: (N, K), a row per query."""
+        wrong = np.column_stack([queries.top1_wrong, queries.top5_wrong]).astype(np.float64)
+        for row, label in enumerate(queries.labels):
+            predicted = self._classes[int(probabilities[row].argmax())]
+            self._counts.setdefault(label, Counter())[predicted] += 1
+            self._wrong[label] = self._wrong.get(label, np.zeros(2)) + wrong[row]
 
-    def row(self) -> EvaluationRow:
-        """The means over all queries; of at least one."""
-        means = self._sums / self._queries
-        return EvaluationRow(
-            space=self.space,
-            routing=self.routing,
-            p_at_1=means[0],
-            p_at_5=means[1],
-            p_at_10=means[2],
-            map=means[3],
-            top1_error=means[4],
-            compared_mean=means[5],
-            milliseconds_mean=means[6],
-        )
+    def per_class(self) -> dict[str, ClassErrors]:
+        return {
+            label: ClassErrors(
+                queries=(queries := self._counts[label].total()),
+                top1_error=float(wrong[0]) / queries,
+                top5_error=float(wrong[1]) / queries,
+            )
+            for label, wrong in sorted(self._wrong.items())
+        }
+
+    def confusion(self) -> dict[str, dict[str, int]]:
+        """Queries per label and predicted class, the likeliest first; zeros are left out."""
+        return {
+            label: dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+            for label, counts in sorted(self._counts.items())
+        }

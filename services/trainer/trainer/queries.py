@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+import hashlib
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from kinsight.archives import open_archive
-from kinsight.clients.indexer import IndexerClient
-from kinsight.contracts.libraries import TrainingImage
 from kinsight.store import Store
+from kinsight.store.base import blob_key
+from trainer.library_images import LibraryImages
 
 
 @dataclass(frozen=True)
 class Query:
-    """A stored picture and what is seen on it; `image_id` where it is in the library itself."""
+    """A stored picture and what is seen on it.
+
+    blob: the key that these bytes have in a library, by which the same file is known.
+    """
 
     key: str
     label: str
-    image_id: int | None = None
+    blob: str
 
 
 class QuerySource(Protocol):
     total: int | None  # queries to come, where that is known
+    origin: Literal["held-out", "folder"]
+    # Library images that a query may be like: it counts, and they are left out of its hits. One
+    # that is like any other image of the library does not count.
+    kept_apart: frozenset[int]
     skipped: int  # queries left out so far: unreadable, or without a label
 
     def batches(self, size: int) -> AsyncGenerator[list[Query], None]:
@@ -37,23 +44,21 @@ class QuerySource(Protocol):
 class ValidationQueries:
     """The images that training kept back, as they are labelled in the library by now."""
 
-    def __init__(self, indexer: IndexerClient, library: str, image_ids: Collection[int]) -> None:
-        self._indexer = indexer
-        self._library = library
-        self._wanted = set(image_ids)
-        self.total: int | None = len(self._wanted)
-        self.skipped = 0
+    origin: Literal["held-out", "folder"] = "held-out"
+
+    def __init__(self, images: LibraryImages, image_ids: Collection[int]) -> None:
+        self._images = images
+        self._rows = images.rows_of(image_ids)
+        self.kept_apart = frozenset(image_ids)
+        self.total: int | None = len(self._rows)
+        # Deleted since, or their label taken away.
+        self.skipped = len(self.kept_apart) - len(self._rows)
 
     async def batches(self, size: int) -> AsyncGenerator[list[Query], None]:
-        found = [
-            Query(image.key, image.label, image.image_id)
-            async for image in _lines(self._indexer.training_set(self._library))
-            if image.image_id in self._wanted
-        ]
-        self.skipped = len(self._wanted) - len(found)  # deleted since, or their label taken away
-        self.total = len(found)
-        for start in range(0, len(found), size):
-            yield found[start : start + size]
+        keys, labels = self._images.keys, self._images.labels
+        for start in range(0, len(self._rows), size):
+            rows = self._rows[start : start + size]
+            yield [Query(keys[row], labels[row], keys[row]) for row in rows]
 
 
 class ArchiveQueries:
@@ -61,6 +66,9 @@ class ArchiveQueries:
 
     Members go into the store a batch at a time, because the extractor reads from there.
     """
+
+    origin: Literal["held-out", "folder"] = "folder"
+    kept_apart: frozenset[int] = frozenset()
 
     def __init__(self, path: Path, store: Store, prefix: str, max_bytes: int) -> None:
         """Raises BadArchive."""
@@ -77,8 +85,9 @@ class ArchiveQueries:
             usable = [(m.label, m.data) for m in batch if m.label and m.reason is None]
             self.skipped += len(batch) - len(usable)
             queries = []
-            for label, _ in usable:
-                queries.append(Query(f"{self._prefix}{number}", label))
+            for label, data in usable:
+                blob = blob_key(hashlib.sha256(data).hexdigest())
+                queries.append(Query(f"{self._prefix}{number}", label, blob))
                 number += 1
             await self._store.put_many(
                 [(query.key, data) for query, (_, data) in zip(queries, usable, strict=True)]
@@ -86,13 +95,3 @@ class ArchiveQueries:
             yield queries
             for query in queries:
                 await self._store.delete(query.key)
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[TrainingImage]:
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield TrainingImage(**json.loads(line))
-    if rest:
-        yield TrainingImage(**json.loads(rest))

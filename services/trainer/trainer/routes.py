@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Header, Request
 
@@ -38,6 +38,7 @@ class Upload(Wire):
 
 class EvaluateRequest(Wire):
     queries: str | None = None
+    crops: Literal[1, 10] = 1
 
 
 @router.post("/train", status_code=202)
@@ -90,7 +91,9 @@ async def evaluate(model: str, body: EvaluateRequest, workshop: InWorkshop) -> J
             f"first with `POST /models/{model}/promote`."
         )
     return await workshop.rows.submit(
-        JobKind.EVALUATE, {"model": model, "queries": body.queries}, library=found.library
+        JobKind.EVALUATE,
+        {"model": model, "queries": body.queries, "crops": body.crops},
+        library=found.library,
     )
 
 

@@ -36,11 +36,10 @@ class TrainerClient:
         """Whoever calls this has made sure that no index uses the model."""
         await self._service.json("DELETE", f"/models/{model}")
 
-    async def evaluate(self, model: str, queries: str | None = None) -> Job:
+    async def evaluate(self, model: str, queries: str | None = None, *, crops: int = 1) -> Job:
         """`queries`: store key of an archive of class folders; None: the validation images."""
-        answer = await self._service.json(
-            "POST", f"/models/{model}/evaluate", json={"queries": queries}
-        )
+        body = {"queries": queries, "crops": crops}
+        answer = await self._service.json("POST", f"/models/{model}/evaluate", json=body)
         return Job(**answer)
 
     async def training_curves(self, query: Query) -> TrainingCurves:

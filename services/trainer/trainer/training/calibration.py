@@ -138,29 +138,23 @@ class _Index:
         self.outputs = database.outputs
         self.table = database.outputs.probabilities.argmax(axis=1)
         self.metric = feature_metric
-        self.feature = self._scaled(database.outputs.feature)
+        self.feature = scaled(database.outputs.feature, feature_metric)
         self.squares = np.square(self.feature).sum(axis=1)
-        self.signs = _signs(database.outputs.code)
+        self.signs = code_signs(database.outputs.code)
 
     def prepared(self, queries: Labelled) -> Iterator[_Query]:
         """Block by block the distances to all rows as matrix products."""
         for start in range(0, len(queries), _BLOCK):
             outputs = queries.outputs.rows(slice(start, start + _BLOCK))
-            feature = self._scaled(outputs.feature)
+            feature = scaled(outputs.feature, self.metric)
             # |q|² is the same for all rows, so the order does without it.
             near = self.squares[None, :] - 2 * (feature @ self.feature.T)
-            signs = _signs(outputs.code)
+            signs = code_signs(outputs.code)
             hamming = np.rint((signs.shape[1] - signs @ self.signs.T) / 2).astype(np.int16)
             ranks = np.argsort(np.argsort(-outputs.probabilities, axis=1, kind="stable"), axis=1)
             for row in range(len(feature)):
                 one = outputs.rows(row)
                 yield _Query(self, one, hamming[row], near[row], ranks[row][self.table])
-
-    def _scaled(self, feature: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self.metric != "cosine":
-            return feature
-        norms = np.linalg.norm(feature, axis=1, keepdims=True)
-        return np.asarray(feature / np.where(norms == 0, 1, norms), dtype=np.float32)
 
 
 class _Query:
@@ -186,7 +180,7 @@ class _Query:
             rows, hamming = self._within(count)
             known: dict[int, float] = {}
             for s, shortlist in enumerate(SHORTLISTS):
-                end = _with_ties(hamming, shortlist)
+                end = with_ties(hamming, shortlist)
                 if end not in known:
                     known[end] = self._precision(rows[:end], label)
                 found[t, s] = known[end]
@@ -197,7 +191,7 @@ class _Query:
         rows, hamming = self._within(tables)
         if not len(rows):
             return (np.inf,) * 4
-        listed = rows[: _with_ties(hamming, shortlist)]
+        listed = rows[: with_ties(hamming, shortlist)]
         own, index = self._outputs, self._index
         softmax = distances("euclidean", own.probabilities, index.outputs.probabilities[rows])
         return (
@@ -224,13 +218,21 @@ class _Query:
         )
 
 
-def _with_ties(hamming: NDArray[np.int16], shortlist: int) -> int:
+def scaled(feature_Nd: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
+    """The features such that their Euclidean distances order as the metric does."""
+    if metric != "cosine":
+        return feature_Nd
+    norms = np.linalg.norm(feature_Nd, axis=1, keepdims=True)
+    return np.asarray(feature_Nd / np.where(norms == 0, 1, norms), dtype=np.float32)
+
+
+def with_ties(hamming: NDArray[np.int16], shortlist: int) -> int:
     """How many of the ascending distances a shortlist takes: all that tie with its last."""
     if len(hamming) <= shortlist:
         return len(hamming)
     return int(np.searchsorted(hamming, hamming[shortlist - 1], side="right"))
 
 
-def _signs(code: NDArray[np.uint8]) -> NDArray[np.float32]:
+def code_signs(code: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(N, n) of ±1, whose products give Hamming distances; padding bits agree everywhere."""
     return np.unpackbits(code, axis=1).astype(np.float32) * 2 - 1
