@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -12,7 +12,8 @@ from gateway.state import GatewayState, IdempotencyKey, State, accepted
 from kinsight.contracts.jobs import Job
 from kinsight.contracts.models import Model, ModelList, TrainRequest, WeightsInfo
 from kinsight.contracts.promotions import Crops, PromoteOptions
-from kinsight.errors import WrongLibrary
+from kinsight.contracts.reports import PAGE, REPORT_FILES
+from kinsight.errors import NotFound, WrongLibrary
 
 router = APIRouter(tags=["models"])
 
@@ -21,6 +22,18 @@ _FILE = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     }
 }
+
+_REPORT_HEADERS = {
+    # Class names are anyone's text: nothing in the page may run, load or send.
+    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def _content(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """For the OpenAPI page: what a route that answers with bytes answers with."""
+    return {200: {"content": {kind.partition(";")[0]: {} for kind in media_types}}}
 
 
 @router.post("/train", status_code=202, summary="Train a network on a library's labels")
@@ -60,6 +73,31 @@ async def get_model(state: GatewayState, model_id: str) -> Model:
     model = await state.trainer.model(model_id)
     use = await state.indexer.model_use(model_id)
     return model.model_copy(update={"live": bool(use.live)})
+
+
+@router.get(
+    "/models/{model_id}/report", response_class=Response, responses=_content(REPORT_FILES[PAGE])
+)
+async def get_report(state: GatewayState, model_id: str) -> Response:
+    """How the model was trained and what it confuses, with pictures: one page of HTML."""
+    return await get_report_file(state, model_id, PAGE)
+
+
+@router.get(
+    "/models/{model_id}/report/{file}",
+    response_class=Response,
+    responses=_content(*REPORT_FILES.values()),
+)
+async def get_report_file(state: GatewayState, model_id: str, file: str) -> Response:
+    """`index.html`, `report.json`, `curves.png`, `kernels.png`, `confusion.png`, `top5.png` or
+    `retrieval.png`."""
+    if file not in REPORT_FILES:
+        raise NotFound(f"A report has no file {file!r}; it has {', '.join(REPORT_FILES)}.")
+    data = await state.trainer.report(model_id, file)
+    # The page changes with every evaluation; the rest is as training left it.
+    kept = "no-cache" if file == PAGE else "max-age=86400"
+    headers = {**_REPORT_HEADERS, "Cache-Control": f"private, {kept}"}
+    return Response(data, media_type=REPORT_FILES[file], headers=headers)
 
 
 @router.delete("/models/{model_id}", status_code=204)

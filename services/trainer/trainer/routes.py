@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Literal, cast
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from kinsight.contracts.base import Wire
 from kinsight.contracts.jobs import Job, JobKind
@@ -16,10 +16,12 @@ from kinsight.contracts.models import (
     TrainRequest,
     WeightsInfo,
 )
+from kinsight.contracts.reports import PAGE, REPORT_FILES
 from kinsight.errors import BadRequest, BlobNotFound, Conflict, IdempotencyMismatch
 from trainer import curves
 from trainer.admission import admit
 from trainer.jobs import Workshop
+from trainer.report import reading as report
 
 router = APIRouter()
 
@@ -71,6 +73,19 @@ async def list_models(workshop: InWorkshop, library: str | None = None) -> Model
 @router.get("/models/{model}")
 async def get_model(model: str, workshop: InWorkshop) -> Model:
     return await workshop.registry.get(model)
+
+
+@router.get("/models/{model}/report", response_class=Response)
+async def get_report(model: str, workshop: InWorkshop) -> Response:
+    """The page, with the newest evaluation."""
+    return await get_report_file(model, PAGE, workshop)
+
+
+@router.get("/models/{model}/report/{file}", response_class=Response)
+async def get_report_file(model: str, file: str, workshop: InWorkshop) -> Response:
+    found = await workshop.registry.get(model)
+    data = await report.read(workshop.store, found.card, file)
+    return Response(data, media_type=REPORT_FILES[file])
 
 
 @router.delete("/models/{model}", status_code=204)

@@ -16,7 +16,7 @@ from kinsight.cli import (
     jobs,
     libraries,
     maintain,
-    models,
+    report,
     search,
     train,
     up,
@@ -62,7 +62,7 @@ app.command("train")(train.train)
 app.command("search")(search.search)
 app.command("evaluate")(evaluate.evaluate)
 app.command("libraries")(libraries.libraries)
-app.command("models")(models.models)
+app.add_typer(report.group, name="models")
 app.command("jobs")(jobs.jobs)
 app.command("doctor")(doctor.doctor)
 app.command("sla")(doctor.sla)

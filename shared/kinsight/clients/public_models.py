@@ -12,6 +12,7 @@ from kinsight.clients.public_connection import PublicConnection, idempotency
 from kinsight.contracts.jobs import Job
 from kinsight.contracts.libraries import Library
 from kinsight.contracts.models import Model, ModelList, WeightsInfo
+from kinsight.contracts.reports import DATA, PAGE, ModelReport
 from kinsight.errors import BadRequest
 
 
@@ -77,6 +78,18 @@ class ModelCalls(PublicConnection):
     def model(self, model_id: str) -> Model:
         """Raises ModelNotFound."""
         return self._model(Model, "GET", _model(model_id))
+
+    def report(self, model_id: str) -> ModelReport:
+        """The figures behind the model's page. Raises ModelNotFound, ReportNotFound."""
+        return self._model(ModelReport, "GET", f"{_model(model_id)}/report/{DATA}")
+
+    def report_file(self, model_id: str, file: str = PAGE) -> bytes:
+        """A file of the model's report (`kinsight.contracts.reports.REPORT_FILES`), its page first.
+
+        Raises ModelNotFound, ReportNotFound, and NotFound for a picture that there is none of.
+        """
+        path = f"{_model(model_id)}/report/{quote(file, safe='')}"
+        return self._send("GET", path).content
 
     def delete_model(self, model_id: str) -> None:
         """Raises ModelNotFound, and ModelInUse while a library is searched with it."""

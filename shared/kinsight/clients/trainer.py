@@ -32,6 +32,10 @@ class TrainerClient:
     async def model(self, model: str) -> Model:
         return Model(**await self._service.json("GET", f"/models/{model}"))
 
+    async def report(self, model: str, file: str) -> bytes:
+        """A file of the model's report; the page with the newest evaluation."""
+        return await self._service.bytes("GET", f"/models/{model}/report/{file}")
+
     async def delete_model(self, model: str) -> None:
         """Whoever calls this has made sure that no index uses the model."""
         await self._service.json("DELETE", f"/models/{model}")

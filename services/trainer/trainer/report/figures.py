@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kinsight.contracts.models import CurvePoint
 from kinsight.contracts.reports import ClassResult, ConfusedPair
 
-_MOST_PAIRS = 20
+_MOST_PAIRS = 15
 _MOST_POINTS = 500  # of either kind; more than a picture can tell apart
 
 
@@ -45,7 +45,7 @@ def class_results(
 
 
 def confused_pairs(counts_KK: NDArray[np.int64], names: Sequence[str]) -> list[ConfusedPair]:
-    """The twenty that happen most often; among equals those with the larger part first."""
+    """The fifteen that happen most often; among equals those with the larger part first."""
     totals = np.maximum(1, counts_KK.sum(axis=1))
     wrong = counts_KK * (1 - np.eye(len(counts_KK), dtype=np.int64))
     pairs = [

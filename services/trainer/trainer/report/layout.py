@@ -40,9 +40,9 @@ img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 details { margin: 1rem 0; }
 summary { cursor: pointer; font-weight: 600; }
 .scroll { overflow-x: auto; }
-table { width: 100%; margin-top: .4rem; border-collapse: collapse; font-size: .9375rem; }
+table { margin-top: .4rem; border-collapse: collapse; font-size: .9375rem; }
 th, td {
-  padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left;
+  padding: .3rem 1.5rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left;
   overflow-wrap: anywhere; font-variant-numeric: tabular-nums;
 }
 th { color: var(--muted); font-weight: 500; }

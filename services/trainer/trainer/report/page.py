@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import Mapping
 from html import escape
+
+from PIL import Image
 
 from kinsight.contracts.models import ModelCard
 from kinsight.contracts.reports import ModelReport
@@ -16,6 +19,9 @@ from trainer.report.words import duration, part
 # The browser holds to this wherever the file is opened; there is nothing to run in it.
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; img-src data:; style-src 'sha256-{_STYLE_HASH}'"
+
+# The pictures' own unit is a hundredth of an inch; a little larger than 96 is easier to read.
+_CSS_PIXELS_PER_INCH = 100
 
 
 def page(card: ModelCard, report: ModelReport, pictures: Mapping[str, bytes]) -> str:
@@ -101,8 +107,19 @@ class _Figures:
         if data is None:
             reason = self._report.missing.get(name, "This picture is not there.")
             return f'<p class="missing">{escape(reason)}</p>'
+        width, height = _size(data)
         encoded = base64.b64encode(data).decode()
-        return f'<figure><img src="data:image/png;base64,{encoded}" alt="{escape(words)}"></figure>'
+        return (
+            f'<figure><img width="{width}" height="{height}" alt="{escape(words)}" '
+            f'src="data:image/png;base64,{encoded}"></figure>'
+        )
+
+
+def _size(picture: bytes) -> tuple[int, int]:
+    """In CSS pixels: the pictures have more, for dense screens."""
+    with Image.open(io.BytesIO(picture)) as image:
+        scale = _CSS_PIXELS_PER_INCH / image.info.get("dpi", (_CSS_PIXELS_PER_INCH,))[0]
+        return round(image.width * scale), round(image.height * scale)
 
 
 def _section(title: str, content: str) -> str:
