@@ -17,6 +17,7 @@ from kinsight.cli import (
     libraries,
     maintain,
     report,
+    reproduce,
     search,
     train,
     up,
@@ -71,6 +72,7 @@ app.command("rollback")(maintain.rollback)
 app.command("clear")(maintain.clear)
 app.command("rebuild")(maintain.rebuild)
 app.command("delete")(delete.delete)
+app.command("reproduce")(reproduce.reproduce)
 
 
 def main() -> None:

@@ -1,0 +1,140 @@
+"""Table 2 of AlexNet: one network, five averaged, one pretrained, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.reproduce import alexnet_plans
+from trainer.reproduce.alexnet_plans import ERRORS, IMAGENET
+from trainer.reproduce.base import ALEXNET, Scale
+from trainer.reproduce.bench import Bench
+from trainer.reproduce.judging import Crops, errors_of
+from trainer.reproduce.prepared import Prepared
+from trainer.reproduce.pretrained import Pretrained
+from trainer.reproduce.report import Report, Row, Table
+from trainer.reproduce.runs import Run
+from trainer.reproduce.scales import handful
+from trainer.reproduce.tables import bar_picture
+
+_CROPS: Crops = 10
+_SIXTH = {"sixth_convolution": True}
+
+
+@dataclass(frozen=True)
+class _Members:
+    """How many networks are averaged: plain ones, and pretrained ones beside them."""
+
+    plain: int
+    pretrained: int
+
+
+_MEMBERS: dict[Scale, _Members] = {
+    "smoke": _Members(2, 1),
+    "small": _Members(5, 2),
+    "full": _Members(5, 2),
+}
+
+
+class AlexNetTable2:
+    name = "alexnet-table-2"
+    paper = ALEXNET
+    place = "table 2 (§6)"
+    shows = "error of one network, of ensembles, and of networks pretrained before"
+    data = IMAGENET
+
+    def run(self, bench: Bench) -> Report:
+        members = _MEMBERS[bench.scale]
+        data = bench.prepare(handful(bench.scale))
+        before = self._pretraining(bench, data)
+        plain = [
+            bench.train(data, alexnet_plans.plan(bench, data, f"CNN {n + 1}", member=n))
+            for n in range(members.plain)
+        ]
+        tuned = [_fine_tuned(bench, data, before, n) for n in range(members.pretrained)]
+        groups = {
+            "1 CNN": (plain[:1], {"top1": 40.7, "top5": 18.2}),
+            "5 CNNs": (plain, {"top1": 38.1, "top5": 16.4}),
+            "1 CNN*": (tuned[:1], {"top1": 39.0, "top5": 16.6}),
+            "7 CNNs*": ([*plain, *tuned], {"top1": 36.7, "top5": 15.4}),
+        }
+        rows = [
+            Row(
+                name,
+                paper,
+                _ensemble_errors(bench, data, runs),
+                "" if name.startswith(str(len(runs))) else f"{len(runs)} networks at this scale",
+            )
+            for name, (runs, paper) in groups.items()
+        ]
+        table = Table(f"Error on {data.name}, ten crops", ERRORS, rows)
+        findings = [
+            "An ensemble's probabilities are the mean of its members' softmax. * is pretrained "
+            "with a sixth convolution after the last pooling, then fine-tuned."
+        ]
+        return Report(
+            [table],
+            [bar_picture(table, "top1")],
+            findings,
+            [*alexnet_plans.differences(bench, data), self._told(bench, before)],
+        )
+
+    def _pretraining(self, bench: Bench, data: Prepared) -> Prepared:
+        source = bench.pretraining_source()
+        return data if source is None else bench.prepare(handful(bench.scale), source)
+
+    def _told(self, bench: Bench, before: Prepared) -> str:
+        if bench.order.pretraining_data is None:
+            return (
+                "Pretrained on the same training pictures, as no --pretraining-data were given; "
+                "the paper pretrains on 15 million pictures in 22,000 classes. So * differs from "
+                "the other networks in depth and length of training only."
+            )
+        return (
+            f"Pretrained on {before.name}, {before.train:,} pictures in {len(before.classes)} "
+            "classes; the paper on 15 million in 22,000."
+        )
+
+
+def _fine_tuned(bench: Bench, data: Prepared, before: Prepared, member: int) -> Run:
+    """A network with a sixth convolution, pretrained on one set and fine-tuned on the other."""
+    number = 100 + member  # seeds apart from the plain members'
+    first = bench.train(
+        before,
+        alexnet_plans.plan(
+            bench, data, f"CNN* {member + 1}, pretraining", network=_SIXTH, member=number
+        ),
+    )
+    second = alexnet_plans.plan(
+        bench, data, f"CNN* {member + 1}, fine-tuning", network=_SIXTH, member=number, epochs=0.5
+    )
+    store = bench.runs.store
+    pretrained = Pretrained.of(store / "models" / first.card.id / "model.safetensors", store)
+    assert pretrained is not None
+    fitted = pretrained.into(dict(second.network_options), {}, seed=second.seed)
+    assert fitted is not None
+    return bench.train(
+        data,
+        alexnet_plans.plan(
+            bench,
+            data,
+            second.name,
+            network=_SIXTH,
+            member=number,
+            epochs=0.5,
+            weights=fitted.weights,
+        ),
+    )
+
+
+def _ensemble_errors(bench: Bench, data: Prepared, runs: Sequence[Run]) -> dict[str, float]:
+    def measure() -> dict[str, float]:
+        judged = [bench.judge(run, data, crops=_CROPS) for run in runs]
+        mean = np.mean([one.outputs.probabilities for one in judged], axis=0)
+        found = errors_of(mean, judged[0].labels)
+        return {"top1": found.top1, "top5": found.top5}
+
+    key = "-".join(run.card.id[-12:] for run in runs)
+    return bench.remembered(f"ensemble-{key}-{data.key}-{_CROPS}", measure)

@@ -1,0 +1,122 @@
+"""`--weights`: an AlexNet trained elsewhere, as a start for the papers' fine-tuned networks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinsight.errors import UnfitWeights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TORCHVISION_FIRST = "features.0.weight"
+_OWN_FIRST = "convolutions.conv1.conv.weight"
+_TORCHVISION_NAMES = {
+    "features.0": "convolutions.conv1.conv",
+    "features.3": "convolutions.conv2.conv",
+    "features.6": "convolutions.conv3.conv",
+    "features.8": "convolutions.conv4.conv",
+    "features.10": "convolutions.conv5.conv",
+    "classifier.1": "hidden.fc6",
+    "classifier.4": "hidden.fc7",
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network whose initial values lie in the store as uploaded weights do."""
+
+    network: str
+    options: dict[str, Any]
+    weights: str
+
+
+@dataclass
+class Pretrained:
+    """told: which layers could not be taken, by network."""
+
+    state: Mapping[str, Tensor]
+    store: Path
+    told: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, file: Path | None, store: Path) -> Pretrained | None:
+        """Raises UnfitWeights where the file holds no AlexNet."""
+        if file is None:
+            return None
+        from kinsight.networks import load_state  # brings torch
+
+        state = load_state(file)
+        if _OWN_FIRST not in state and _TORCHVISION_FIRST not in state:
+            raise UnfitWeights(
+                f"{file} holds no AlexNet: neither {_OWN_FIRST} of this product's network nor "
+                f"{_TORCHVISION_FIRST} of torchvision's."
+            )
+        return cls(state, store)
+
+    @property
+    def is_torchvisions(self) -> bool:
+        """torchvision's AlexNet has other channels than the paper's (64 in the first layer)."""
+        return _TORCHVISION_FIRST in self.state and len(self.state[_TORCHVISION_FIRST]) == 64
+
+    def into(
+        self, options: dict[str, Any], variant: Mapping[str, Any], *, seed: int
+    ) -> Fitted | None:
+        """Every layer that has the given one's shape takes its values, the others start afresh.
+
+        None where not even the first layer is of the same shape.
+        """
+        if self.is_torchvisions:
+            if variant:
+                return None
+            kept = {"hash_bits": options["hash_bits"]}
+            return self._fitted("torchvision/alexnet", kept, dict(self.state), seed)
+        return self._fitted("alexnet", options, self._renamed(), seed)
+
+    def _renamed(self) -> dict[str, Tensor]:
+        renamed = {}
+        for name, tensor in self.state.items():
+            layer, _, kind = name.rpartition(".")
+            renamed[f"{_TORCHVISION_NAMES.get(layer, layer)}.{kind}"] = tensor
+        return renamed
+
+    def _fitted(
+        self, network: str, options: dict[str, Any], given: dict[str, Tensor], seed: int
+    ) -> Fitted | None:
+        import torch
+        from safetensors.torch import save
+
+        from kinsight import networks
+
+        torch.manual_seed(seed)
+        built = networks.build(network, options, classes=2)
+        given = built.own_names(given)
+        whole = {
+            name: tensor
+            for name, tensor in built.state_dict().items()
+            if not name.startswith("head.")
+        }
+        taken = {
+            name: given[name].contiguous()
+            for name, tensor in whole.items()
+            if name in given and given[name].shape == tensor.shape
+        }
+        if not any(tensor.ndim == 4 for tensor in taken.values()):
+            return None
+        fresh = sorted(whole.keys() - taken.keys())
+        if fresh:
+            told = f"Not in the given weights, started afresh: {', '.join(fresh)}."
+            self.told += [told] if told not in self.told else []
+        data = save({**{n: t.contiguous() for n, t in whole.items()}, **taken})
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.store / "weights" / f"{digest}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            partial.write_bytes(data)
+            partial.replace(path)
+        return Fitted(network, options, f"sha256:{digest}")
