@@ -48,13 +48,13 @@ class ModelRegistry:
         )
 
     async def list(self, library: str | None = None) -> ModelList:
-        """Newest first."""
+        """Newest first; evaluations without what `get` says of each class."""
         rows = await self._pool.fetch(
             "SELECT * FROM models WHERE $1::text IS NULL OR library = $1"
             " ORDER BY created_at DESC, id",
             library,
         )
-        return ModelList(models=[_model(row) for row in rows])
+        return ModelList(models=[_model(row, brief=True) for row in rows])
 
     async def get(self, model: str) -> Model:
         """Raises ModelNotFound."""
@@ -104,8 +104,11 @@ def _unknown(model: str) -> ModelNotFound:
     return ModelNotFound(f"There is no model {model!r}; `GET /models` lists them.")
 
 
-def _model(row: Record) -> Model:
+def _model(row: Record, *, brief: bool = False) -> Model:
     card = ModelCard(**row["card"])
+    if brief and card.evaluation:
+        found = Evaluation.model_validate(card.evaluation).brief().model_dump(mode="json")
+        card = card.model_copy(update={"evaluation": found})
     return Model(
         id=row["id"],
         library=row["library"],

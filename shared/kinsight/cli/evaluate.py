@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinsight.cli.following import follow, succeeded
-from kinsight.cli.options import ApiKey, Json, Url, Wait
+from kinsight.cli.options import ApiKey, Json, PerClass, Url, Wait
 from kinsight.cli.output import note
 from kinsight.cli.progress import UploadBar
 from kinsight.cli.session import Session, open_session
@@ -26,12 +26,24 @@ _COLUMNS = {
     ">P@1": "p_at_1",
     ">P@5": "p_at_5",
     ">P@10": "p_at_10",
+    ">P@100": "p_at_100",
     ">mAP": "map",
-    ">top-1 error": "top1_error",
+    ">routing keeps": "routing_recall",
+    ">hash keeps": "hash_recall",
+    ">bytes": "bytes_per_image",
     ">compared": "compared_mean",
-    ">ms per query": "milliseconds_mean",
+    ">ms": "milliseconds_mean",
 }
-_FORMATS = {"compared_mean": ".1f", "milliseconds_mean": ".2f"}
+_FORMATS = {
+    "routing_recall": ".1%",
+    "hash_recall": ".1%",
+    "bytes_per_image": "d",
+    "compared_mean": ".1f",
+    "milliseconds_mean": ".2f",
+}
+_SEARCHED_BY_DEFAULT = ("auto", "adaptive")
+_MOST_CONFUSIONS = 5
+_LEAST_CONFUSED = 2  # queries: one alone says little
 
 
 def evaluate(
@@ -45,14 +57,21 @@ def evaluate(
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Another model than the live one.")] = None,
+    crops: Annotated[
+        int, typer.Option(help="1, or 10 to average each query over crops and mirrors.")
+    ] = 1,
+    per_class: PerClass = False,
     wait: Wait = True,
     url: Url = None,
     api_key: ApiKey = None,
     json: Json = False,
 ) -> None:
-    """Measure P@1, P@5, P@10 and mAP of a library's live model."""
+    """Measure precision, mAP, error and cost of searching a library with a model.
+
+    Queries that the library holds already, or nearly, are left out.
+    """
     with open_session(context, url, api_key, json) as session:
-        job = _start(session, model or live_model(session, library), queries)
+        job = _start(session, model or live_model(session, library), queries, crops)
         if not wait:
             if session.out.json:
                 session.out.document(job)
@@ -64,7 +83,7 @@ def evaluate(
         if session.out.json:
             session.out.document(evaluation)
         else:
-            print_evaluation(session.out, evaluation.model_dump())
+            print_evaluation(session.out, evaluation.model_dump(), per_class=per_class)
 
 
 def live_model(session: Session, library: str) -> str:
@@ -86,29 +105,84 @@ def result_of(job: Job) -> Evaluation:
     return Evaluation.model_validate(job.result)
 
 
-def print_evaluation(out: Output, document: Mapping[str, Any]) -> None:
-    """Prints an Evaluation as it travels."""
+def print_evaluation(out: Output, document: Mapping[str, Any], *, per_class: bool = False) -> None:
+    """Prints an Evaluation as it travels; per class as it is searched by default."""
     from kinsight.contracts.evaluation import Evaluation  # pydantic: not for `kinsight --help`
 
     evaluation = Evaluation.model_validate(document)
+    by_crops = f", {evaluation.crops} crops each" if evaluation.crops > 1 else ""
     out.line(
-        f"{evaluation.queries:,} queries on {evaluation.library} with model {evaluation.model}"
+        f"{evaluation.queries:,} queries on {evaluation.library} with model "
+        f"{evaluation.model}{by_crops}"
     )
     if evaluation.skipped:
-        out.line(f"{evaluation.skipped:,} more could not be read, or lie in no class folder")
+        out.line(f"{evaluation.skipped:,} more could not be read, or have no label")
+    if evaluation.near_duplicates:
+        out.line(
+            f"{evaluation.near_duplicates:,} more are left out: the library has nearly the same"
+        )
     for label, queries in evaluation.unknown_labels.items():
         out.line(f"{queries:,} of them are of {label}, of which the library has no image")
     out.table(
         list(_COLUMNS),
         [[_cell(row, name) for name in _COLUMNS.values()] for row in evaluation.results],
     )
+    out.line("")
+    any_row = evaluation.results[0]
+    out.line(
+        f"The network's own error: {any_row.top1_error:.2%} top-1, {any_row.top5_error:.2%} top-5"
+    )
+    if per_class:
+        _print_classes(out, evaluation)
+    _print_confusions(out, evaluation)
+
+
+def _print_classes(out: Output, evaluation: Evaluation) -> None:
+    """The worst first."""
+    searched = {(row.space, row.routing): row for row in evaluation.results}
+    row = searched.get(_SEARCHED_BY_DEFAULT, evaluation.results[-1])
+    out.line("")
+    out.line(f"Per class, in {row.space} under {row.routing}")
+    columns = [">P@1", ">P@5", ">P@10", ">P@100", ">mAP"]
+    lines = []
+    for label, found in sorted(row.per_class.items(), key=lambda item: (item[1].p_at_10, item[0])):
+        errors = evaluation.per_class[label]
+        figures = [f"{getattr(found, _COLUMNS[column]):.4f}" for column in columns]
+        wrong = [f"{errors.top1_error:.2%}", f"{errors.top5_error:.2%}"]
+        lines.append([label, f"{found.queries:,}", *figures, *wrong])
+    out.table(["class", ">queries", *columns, ">top-1 error", ">top-5 error"], lines)
+
+
+def _print_confusions(out: Output, evaluation: Evaluation) -> None:
+    """The pairs of classes that the network confuses most."""
+    pairs = [
+        (count, label, predicted)
+        for label, row in evaluation.confusion.items()
+        for predicted, count in row.items()
+        if predicted != label and count >= _LEAST_CONFUSED
+    ]
+    if not pairs:
+        return
+    out.line("")
+    out.line("Most often confused")
+    out.table(
+        ["label", "taken for", ">queries", ">of"],
+        [
+            [label, predicted, f"{count:,}", f"{evaluation.per_class[label].queries:,}"]
+            for count, label, predicted in sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[
+                :_MOST_CONFUSIONS
+            ]
+        ],
+    )
 
 
 def _cell(row: EvaluationRow, name: str) -> str:
     value = getattr(row, name)
-    return f"{value:,{_FORMATS.get(name, '.4f')}}" if isinstance(value, float) else str(value)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value:,{_FORMATS.get(name, '.4f')}}"
 
 
-def _start(session: Session, model: str, queries: Path | None) -> Job:
+def _start(session: Session, model: str, queries: Path | None, crops: int) -> Job:
     with UploadBar("sending queries") as bar:
-        return session.client.evaluate(model, queries, on_sent=bar.sent)
+        return session.client.evaluate(model, queries, crops=crops, on_sent=bar.sent)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kinsight.cli.evaluate import print_evaluation
-from kinsight.cli.options import ApiKey, Json, Url
+from kinsight.cli.options import ApiKey, Json, PerClass, Url
 from kinsight.cli.output import count, note, seconds
 from kinsight.cli.session import open_session
 
@@ -20,6 +20,7 @@ def models(
     context: typer.Context,
     model: Annotated[str | None, typer.Argument(help="One model, with its card.")] = None,
     library: Annotated[str | None, typer.Option(help="Only this library's.")] = None,
+    per_class: PerClass = False,
     url: Url = None,
     api_key: ApiKey = None,
     json: Json = False,
@@ -31,7 +32,7 @@ def models(
             if session.out.json:
                 session.out.document(one)
             else:
-                _print_card(session.out, one)
+                _print_card(session.out, one, per_class=per_class)
             return
         found = session.client.models(library)
         if session.out.json:
@@ -61,14 +62,14 @@ def _print(out: Output, found: list[Model]) -> None:
     )
 
 
-def _print_card(out: Output, model: Model) -> None:
+def _print_card(out: Output, model: Model, *, per_class: bool) -> None:
     card = model.card.model_dump(mode="json")
     measured = card.pop("evaluation")
     del card["validation_image_ids"]
     out.facts({"id": card.pop("id"), "live": "yes" if model.live else "no", **card})
     if measured:
         out.line("")
-        print_evaluation(out, measured)
+        print_evaluation(out, measured, per_class=per_class)
 
 
 def _share(value: float | None) -> str:

@@ -23,6 +23,9 @@ Wait = Annotated[
     bool,
     typer.Option("--wait/--no-wait", help="Follow the job to its end, or return it at once."),
 ]
+PerClass = Annotated[
+    bool, typer.Option("--per-class", help="Show the figures of each class, the worst first.")
+]
 
 
 @dataclass(frozen=True)

@@ -89,3 +89,8 @@ class Evaluation(Wire):
         default=None, description="Reading, decoding and embedding, per query, in batches."
     )
     measured_at: datetime | None = None
+
+    def brief(self) -> Evaluation:
+        """Without what is said of each class: of a thousand classes that is megabytes."""
+        rows = [row.model_copy(update={"per_class": {}}) for row in self.results]
+        return self.model_copy(update={"results": rows, "per_class": {}, "confusion": {}})
