@@ -34,7 +34,8 @@ class Draws:
         """For these of the training images."""
         if epoch != self._epoch:
             self._drawn, self._epoch = self._of_epoch(epoch, self._images), epoch
-        return Drawn(*(drawn[positions] for drawn in self._drawn))
+        places, mirrored, colours = self._drawn
+        return Drawn(places[positions], mirrored[positions], colours[positions])
 
     def _of_epoch(self, epoch: int, images: int) -> Drawn:
         # One generator each: leaving one kind of augmentation out does not change the others.

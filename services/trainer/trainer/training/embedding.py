@@ -37,7 +37,7 @@ class Pictures:
     @property
     def canvas(self) -> int:
         """S, the side of the canvases."""
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
     @cached_property
     def resident(self) -> Tensor | None:

@@ -18,7 +18,7 @@ class Readback:
         if figures.is_cuda:
             self._figures = torch.empty_like(figures, device="cpu", pin_memory=True)
             self._figures.copy_(figures, non_blocking=True)
-            self._copied = torch.cuda.Event()
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._copied.record()
 
     def values(self) -> list[float]:

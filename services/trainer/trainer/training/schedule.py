@@ -21,13 +21,15 @@ class Schedule(Protocol):
 
     def validated(self, accuracy: float) -> None:
         """Told at the end of each epoch."""
+        return
 
     def state(self) -> dict[str, Any]:
         """Plain values that `restore` takes."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on where another run's schedule was."""
+        """Goes on where the schedule with this state was."""
+        return
 
 
 class _Timed(Schedule):
