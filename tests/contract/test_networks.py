@@ -60,6 +60,20 @@ SMALL = [
 SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "alexnet": {"input_size": 32, "width": 0.25, "fc_width": 64}
 }
+# Two models of different kinds, folded to fewer dimensions than they have.
+ENSEMBLE: dict[str, Any] = {
+    "models": ["a", "b"],
+    "feature_limit": 100,
+    "members": [
+        {
+            "model": model,
+            "network": "alexnet",
+            "network_options": (options := {**SMALL_OPTIONS["alexnet"], "norm": norm}),
+            "preprocessing": preprocessing_for("alexnet", options).model_dump(),
+        }
+        for model, norm in (("a", "none"), ("b", "batch"))
+    ],
+}
 
 
 # Every option of AlexNet in some network.
@@ -110,6 +124,7 @@ def test_alexnets_variants_have_the_documented_shapes(
     [
         *((name, SMALL_OPTIONS.get(name, {})) for name in SMALL),
         *(("alexnet", {**SMALL_OPTIONS["alexnet"], **variant}) for variant in ALEXNETS),
+        ("ensemble", ENSEMBLE),
     ],
     ids=str,
 )
@@ -134,14 +149,14 @@ def test_a_saved_model_answers_as_before(
     assert not loaded.training
 
 
-@pytest.mark.parametrize("name", ["alexnet", "torchvision/resnet18"])
+@pytest.mark.parametrize("name", ["alexnet", "torchvision/resnet18", "ensemble"])
 def test_every_option_says_what_it_does_and_unknown_ones_are_refused(name: str) -> None:
     for option, schema in option_descriptions(name).items():
         assert schema["description"], option
     with pytest.raises(BadOption) as refusal:
-        build(name, {"colour": 1}, classes=2)
+        build(name, {**({"models": "a,b"} if name == "ensemble" else {}), "colour": 1}, classes=2)
     assert refusal.value.extensions["option"] == "colour"
-    assert "hash_bits" in refusal.value.extensions["allowed"]
+    assert refusal.value.extensions["allowed"] == sorted(option_descriptions(name))
 
 
 def _card(network: RetrievalNetwork, name: str, options: dict[str, Any]) -> ModelCard:

@@ -102,6 +102,19 @@ def test_alexnets_batch_normalisation_is_folded(options: dict[str, Any]) -> None
         assert quickest(plain, x_BCHW).description.endswith("folded")
 
 
+def test_batch_normalisation_is_folded_in_every_member_of_an_ensemble() -> None:
+    options = {**ALEXNET, "norm": "batch"}
+    member = {"network": "alexnet", "network_options": options, "preprocessing": SMALL.model_dump()}
+    members = [{**member, "model": model} for model in ("a", "b")]
+    plain = network("ensemble", {"models": "a,b", "members": members})
+    x_BCHW = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    folded = fold_batch_norm(plain)
+    assert folded is not None
+    assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.inference_mode():
+        assert agree(plain(x_BCHW), folded(x_BCHW))
+
+
 def test_a_network_without_batch_normalisation_stays_as_it_is() -> None:
     plain = network()
     assert fold_batch_norm(plain) is None

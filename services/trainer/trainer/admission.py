@@ -6,22 +6,32 @@ import asyncio
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kinsight.clients.indexer import IndexerClient
 from kinsight.contracts.models import TrainRequest
 from kinsight.errors import TooFewClasses, TooFewImages, UnknownNetwork
+from trainer import ensembles
+from trainer.registry import ModelRegistry
 from trainer.weights_store import WeightsStore
 
 _CLASSES = 2
 _NEAR = 3
 
 
-async def admit(request: TrainRequest, indexer: IndexerClient, weights: WeightsStore) -> None:
-    """Raises what is wrong with the request: its library, classes, recipe, network or weights."""
+async def admit(
+    request: TrainRequest, indexer: IndexerClient, weights: WeightsStore, registry: ModelRegistry
+) -> None:
+    """Raises what is wrong with the request: its library, classes, recipe, network, weights, or
+    the models of an ensemble.
+    """
     library = await indexer.library(request.library)
     check_classes(library.name, library.labels, request.min_images_per_class)
     await weights.check_name(request.weights)
-    await asyncio.to_thread(_check_options, request)
+    network_options = await asyncio.to_thread(_check_options, request)
+    if request.network == ensembles.NETWORK:
+        cards = [(await registry.get(model)).card for model in network_options["models"]]
+        ensembles.check_members(request, cards, library.labels)
     if request.weights == "none":
         return
     classes = len(library.labels)
@@ -54,19 +64,22 @@ def check_classes(library: str, labels: Mapping[str, int], minimum: int) -> None
         )
 
 
-def _check_options(request: TrainRequest) -> None:
+def _check_options(request: TrainRequest) -> dict[str, Any]:
+    """The network's options, all of them."""
     # torch comes with these: a trainer that has never trained stays small and starts at once.
     from kinsight import networks
     from trainer import recipes
 
     recipes.options_for(request.recipe, request.recipe_options)
     try:
-        networks.options_for(request.network, request.network_options)
+        options = networks.options_for(request.network, request.network_options)
     except UnknownNetwork as error:
         names = networks.network_names()
         near = difflib.get_close_matches(request.network, names, _NEAR, cutoff=0.4)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownNetwork(error.detail + hint, near=near, **error.extensions) from error
+    ensembles.check_recipe(request)
+    return options.model_dump()
 
 
 def _check_default_weights(request: TrainRequest) -> None:

@@ -54,7 +54,7 @@ async def train(
         if job:  # sent again: by now the library may no longer be what it was then
             await _check_same(workshop, job, payload)
             return job
-    await admit(request, workshop.indexer, workshop.weights)
+    await admit(request, workshop.indexer, workshop.weights, workshop.registry)
     return await workshop.rows.submit(
         JobKind.TRAIN, payload, library=request.library, idempotency_key=idempotency_key
     )

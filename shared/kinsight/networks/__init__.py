@@ -21,6 +21,7 @@ from kinsight.networks.base import (
     packed,
     to_arrays,
 )
+from kinsight.networks.ensemble import EnsembleFamily
 from kinsight.networks.headed import HeadedNetwork
 from kinsight.networks.options import Options, describe, parse
 from kinsight.networks.torchvision_networks import TorchvisionFamily
@@ -50,6 +51,9 @@ __all__ = [
 NETWORKS: dict[str, NetworkFamily] = {
     "alexnet": AlexNetFamily(),
     "torchvision": TorchvisionFamily(),
+    "ensemble": EnsembleFamily(
+        lambda name, options, classes: build(name, options, classes=classes)
+    ),
 }
 
 
@@ -119,8 +123,8 @@ def _find(name: str) -> tuple[NetworkFamily, str]:
     family = NETWORKS.get(family_name)
     if family is None or variant not in family.variants():
         raise UnknownNetwork(
-            f"There is no network {name!r}; there are alexnet and torchvision/<name>, such as "
-            "torchvision/mobilenet_v2 or torchvision/resnet50.",
+            f"There is no network {name!r}; there are alexnet, torchvision/<name>, such as "
+            "torchvision/mobilenet_v2 or torchvision/resnet50, and ensemble.",
             networks=network_names(),
         )
     return family, variant

@@ -53,8 +53,13 @@ def parse(model: type[OptionsType], values: Mapping[str, Any], owner: str) -> Op
         if first["type"] == "contradiction":
             name = first["ctx"]["option"]
             raise _bad_option(model, owner, name, first["msg"], values.get(name)) from error
-        name, reason = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
-        raise _bad_option(model, owner, name, reason, first["input"]) from error
+        name = str(first["loc"][0])
+        if first["type"] == "missing" and len(first["loc"]) == 1:
+            raise BadOption(
+                f"The {owner} needs the option {name!r}. {describe(model)[name]['description']}",
+                option=name,
+            ) from error
+        raise _bad_option(model, owner, name, first["msg"], first["input"]) from error
 
 
 def contradiction(option: str, reason: str) -> PydanticCustomError:

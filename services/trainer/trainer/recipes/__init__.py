@@ -7,6 +7,7 @@ from typing import Any
 
 from kinsight.errors import UnknownRecipe
 from kinsight.networks.options import describe, parse
+from trainer.recipes.average import AverageRecipe
 from trainer.recipes.base import Recipe, RecipeOptions, Trained
 from trainer.recipes.fine_tune import FineTuneRecipe
 from trainer.recipes.head import HeadRecipe
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 RECIPES: dict[str, Recipe] = {
+    "average": AverageRecipe(),
     "fine-tune": FineTuneRecipe(),
     "head": HeadRecipe(),
     "paper-2012": Paper2012Recipe(),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from kinsight.networks import EmbeddingArrays
+from kinsight.networks import EmbeddingArrays, HeadedNetwork
 from trainer.recipes.base import Recipe, RecipeOptions, Trained
 from trainer.training.draws import Draws
 from trainer.training.embedding import accuracy, cached_features, embed
@@ -42,6 +42,7 @@ class HeadRecipe(Recipe):
     def train(self, run: Run, options: RecipeOptions) -> Trained:
         assert isinstance(options, HeadOptions)
         network = run.network.to(run.device.torch)
+        assert isinstance(network, HeadedNetwork)
         plain = _features(run, mirrored=False)
         either = [plain, _features(run, mirrored=True)] if options.mirror else [plain]
         scaling = _Scaling(plain, run.data.split.training)
@@ -63,11 +64,14 @@ class HeadRecipe(Recipe):
             key=run.key(),
             seed=run.seed,
         )
+        first = head.classifier if head.hash is None else head.hash.linear
+        if any(name.startswith("head.") for name in run.pretrained):
+            scaling.unfold_from(first)
         try:
             finished = train(task, run.device, run.checkpoints, run.reporter)
         finally:
             # Also what a diverged run goes back to is a network for plain features.
-            scaling.fold_into(head.classifier if head.hash is None else head.hash.linear)
+            scaling.fold_into(first)
         network.eval()
 
         def embed_images(
@@ -107,6 +111,12 @@ class _Scaling:
         rows = torch.from_numpy(np.ascontiguousarray(features[training]))
         self.mean = rows.mean(dim=0)
         self.deviation = rows.std(dim=0).clamp_min(_LEAST_DEVIATION)
+
+    @torch.no_grad()
+    def unfold_from(self, linear: nn.Linear) -> None:
+        """The other way round: a layer trained before reads scaled features."""
+        linear.bias.add_(linear.weight @ self.mean.to(linear.weight.device))
+        linear.weight.mul_(self.deviation.to(linear.weight.device))
 
     @torch.no_grad()
     def fold_into(self, linear: nn.Linear) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 from kinsight import networks
 from kinsight.contracts.models import Accuracies, ModelCard, RetrievalSettings, TrainRequest
 from kinsight.errors import TrainingDiverged
-from kinsight.networks import EmbeddingArrays, RetrievalNetwork, to_arrays
+from kinsight.networks import EmbeddingArrays, RetrievalNetwork, packed
+from kinsight.networks.hash_layer import Projection
 from kinsight.networks.model_folder import card_key, weights_bytes, weights_key
 from trainer import recipes
 from trainer.recipes import Trained
@@ -26,6 +27,7 @@ from trainer.training.card import Measured, model_card
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.divergence import with_kept_weights
 from trainer.training.events import Reporter
+from trainer.training.members import find_members
 from trainer.training.run import Run
 from trainer.training.seeds import derive, generator
 from trainer.training.spec import Spec
@@ -49,12 +51,18 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
     images = data.listed_images(spec)
     with StoreAccess(spec.store_url) as store:
         # Before anything is read: weights that do not fit are told at once.
-        state = _initial_state(request, store)
-        classes = len({image.label for image in images})
+        labels = {image.label for image in images}
+        members = find_members(request, network_options, labels, store)
+        if members:
+            network_options = members.options(network_options)
+        state = members.state(store) if members else _initial_state(request, store)
+        classes = len(labels)
         if state:
             networks.check_fit(request.network, network_options, state, classes=classes)
         preprocessing = networks.preprocessing_for(request.network, network_options)
         training_data = data.load(spec, images, preprocessing, store, reporter)
+        if members:
+            training_data = members.validated_alike(training_data)
         network, pretrained = _network(
             request, network_options, state, classes=len(training_data.counts)
         )
@@ -143,10 +151,10 @@ def _measure(
         training = training[np.sort(rows)]
     progress = _Counted(run.reporter, 2 * len(validation) + len(training))
     rows_of = [trained.embed(indices, progress.add) for indices in (training, validation)]
-    projection = run.network.head.projection
+    projection = run.network.projection
     if projection is not None:
         projection.fit(torch.from_numpy(rows_of[0].feature), seed=derive(run.seed, "projection"))
-        rows_of = [_recoded(run, arrays) for arrays in rows_of]
+        rows_of = [_recoded(projection, arrays) for arrays in rows_of]
     database, queries = (
         Labelled(arrays, labels[indices])
         for arrays, indices in zip(rows_of, (training, validation), strict=True)
@@ -162,12 +170,11 @@ def _measure(
     return accuracy, retrieval, (Embedded(training, database), Embedded(validation, queries))
 
 
-def _recoded(run: Run, arrays: EmbeddingArrays) -> EmbeddingArrays:
+def _recoded(projection: Projection, arrays: EmbeddingArrays) -> EmbeddingArrays:
     """The same images with the codes of the projection fitted since."""
     with torch.inference_mode():
-        feature = torch.from_numpy(arrays.feature).to(run.device.torch)
-        code = to_arrays(run.network.head(feature)).code
-    return arrays._replace(code=code)
+        feature = torch.from_numpy(arrays.feature).to(projection.mean.device)
+        return arrays._replace(code=packed(projection(feature)))
 
 
 class _Counted:
