@@ -34,7 +34,6 @@ _log = logging.getLogger(__name__)
 
 def write(run: Run, card: ModelCard, results: Results, store: StoreAccess) -> None:
     """Stores the report's files; what goes wrong is logged and costs the report only."""
-    run.reporter.phase("reporting", 1)
     try:
         for name, data in _files(run, card, results).items():
             store.put(report_key(card.id, name), data)

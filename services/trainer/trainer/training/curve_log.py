@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,20 +18,24 @@ class CurveLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.points: list[CurvePoint] = []
-        if path.exists():
-            for line in path.read_text().splitlines():
-                self._take(line)
+        written = path.read_text() if path.exists() else ""
+        for line in written.splitlines():
+            self._take(line)
+        # The process may have been killed in the middle of a line.
+        self._between = "\n" if written and not written.endswith("\n") else ""
 
     def add(self, point: CurvePoint) -> None:
         self._append(point)
-        with self._path.open("a") as file:
-            file.write(point.model_dump_json() + "\n")
+        # A full disk costs a resumed run these points, not this run its end.
+        with contextlib.suppress(OSError), self._path.open("a") as file:
+            file.write(f"{self._between}{point.model_dump_json()}\n")
+            self._between = ""
 
     def _take(self, line: str) -> None:
         try:
             self._append(CurvePoint.model_validate_json(line))
         except ValidationError:
-            return  # half a line, written when the process was killed
+            return  # half a line
 
     def _append(self, point: CurvePoint) -> None:
         while self.points and self.points[-1].iteration >= point.iteration:
