@@ -14,8 +14,19 @@ def full_precision(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(device.type, enabled=False)
 
 
-def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
-    """bfloat16 on CUDA; elsewhere nothing."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.autocast("cuda", dtype=torch.bfloat16)
+def mixed_precision(
+    device: torch.device, *, on_processors: bool = False
+) -> AbstractContextManager[None]:
+    """bfloat16 on CUDA; elsewhere nothing.
+
+    on_processors: also on a CPU that multiplies in it (AMX, AVX-512 BF16), see `cpu_has_bfloat16`.
+    """
+    if device.type == "cuda" or (on_processors and device.type == "cpu" and cpu_has_bfloat16()):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU has instructions for it; without them it only costs conversions."""
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
