@@ -28,8 +28,12 @@ class Then(enum.StrEnum):
 def train(
     context: typer.Context,
     library: Annotated[str, typer.Argument()],
-    network: Annotated[str, typer.Option(help="alexnet, or torchvision/NAME.")] = "alexnet",
-    recipe: Annotated[str, typer.Option(help="head or fine-tune.")] = "fine-tune",
+    network: Annotated[
+        str, typer.Option(help="alexnet, torchvision/NAME, or ensemble.")
+    ] = "alexnet",
+    recipe: Annotated[
+        str, typer.Option(help="fine-tune, head, … ; average for an ensemble.")
+    ] = "fine-tune",
     weights: Annotated[
         str, typer.Option(help="default (torchvision's download), none, sha256:…, or a file.")
     ] = "none",
@@ -48,6 +52,12 @@ def train(
     ] = Then.PROMOTE,
     min_images_per_class: Annotated[int, typer.Option(min=2)] = 100,
     seed: Annotated[int, typer.Option()] = 0,
+    split_seed: Annotated[
+        int, typer.Option(help="Which pictures are held out; an ensemble's is its models'.")
+    ] = 0,
+    crops: Annotated[
+        int, typer.Option(help="1 or 10 per picture in the index that --then makes.")
+    ] = 1,
     trained_by: Annotated[str | None, typer.Option(help="Kept in the model's card.")] = None,
     wait: Wait = True,
     url: Url = None,
@@ -69,6 +79,8 @@ def train(
                 min_images_per_class,
                 seed,
                 then.value,
+                split_seed=split_seed,
+                crops=crops,
                 on_sent=bar.sent,
             )
         if wait:

@@ -46,13 +46,16 @@ class ModelCalls(PublicConnection):
         seed: int = 0,
         then: str = "promote",
         *,
+        split_seed: int = 0,
+        crops: int = 1,
         on_sent: Sent | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Starts a training job on the library's labelled images; the fields of TrainRequest.
 
         weights: `default`, `none`, `sha256:…` of `upload_weights`, or a local file, which is
-        uploaded first. then: `promote`, `evaluate` or `nothing`.
+        uploaded first. then: `promote`, `evaluate` or `nothing`. split_seed: which images are
+        held out. crops: 1 or 10 per picture in the index that `then` makes.
         Raises LibraryNotFound, TooFewClasses, TooFewImages, UnknownNetwork, UnknownRecipe,
         BadOption, UnfitWeights, WeightsNotFound, InvalidRequest.
         """
@@ -67,6 +70,8 @@ class ModelCalls(PublicConnection):
             "trained_by": trained_by,
             "min_images_per_class": min_images_per_class,
             "seed": seed,
+            "split_seed": split_seed,
+            "crops": crops,
             "then": then,
         }
         headers = idempotency(idempotency_key)
