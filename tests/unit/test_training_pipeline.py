@@ -25,9 +25,11 @@ from kinsight.errors import (
     UnknownRecipe,
     WeightsNotFound,
 )
+from kinsight.networks import Outputs
 from kinsight.networks.model_folder import weights_bytes
 from trainer.training.augment import Normaliser
 from trainer.training.events import Reporter
+from trainer.training.losses import Loss
 
 
 class _Killed(Exception):
@@ -214,8 +216,34 @@ def test_the_split_seed_and_not_the_seed_decides_what_is_held_out(tmp_path: Path
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     # Each step makes the weights nine times larger.
     options = {**QUICK, "learning_rate": 10, "weight_decay": 1, "clip_norm": None, "epochs": 40}
-    with pytest.raises(TrainingDiverged, match="lower learning_rate"):
+    with pytest.raises(TrainingDiverged, match=r"try learning_rate 2 \(a fifth of 10\)"):
         train(prepare(tmp_path, recipe_options=options))
+
+
+@pytest.mark.parametrize("recipe", ["fine-tune", "head"])
+def test_a_diverged_run_keeps_the_weights_of_its_last_checkpoint(
+    tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, checkpoint = Loss.__call__, tmp_path / "store/checkpoints/job/training.pt"
+    steps = iter(range(1000))
+
+    def spoilt(self: Loss, outputs: Outputs, labels: torch.Tensor) -> torch.Tensor:
+        good = next(steps) < 300 or not checkpoint.exists()
+        return loss(self, outputs, labels) / int(good)
+
+    options = {"epochs": 100, "batch_size": 16, "checkpoint_seconds": 0.1}
+    with monkeypatch.context() as patch, pytest.raises(TrainingDiverged) as diverged:
+        patch.setattr(Loss, "__call__", spoilt)
+        train(prepare(tmp_path, recipe=recipe, recipe_options=options))
+    kept = diverged.value.extensions
+    assert kept["iteration"] > 0
+    assert f"iteration {kept['iteration']} are kept" in diverged.value.detail
+    assert kept["weights"] in diverged.value.detail
+    again = {"recipe": recipe, "recipe_options": {"epochs": 1, "batch_size": 16}}
+    card = train(prepare(tmp_path, job="again", weights=kept["weights"], **again))
+    assert card.weights == kept["weights"]
+    # The head is trained on scaled features and must fit plain ones again.
+    assert recipe == "fine-tune" or (card.accuracy.training or 0) > 0.9
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -164,3 +165,39 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(tmp_path: Path) ->
     got = stored_network(tmp_path / "killed", ModelCard(**killed)).state_dict()
     for name, tensor in expected.items():
         torch.testing.assert_close(got[name], tensor, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_on_a_full_disk_training_goes_on_and_the_model_waits_for_room(tmp_path: Path) -> None:
+    """A limit on the size of files makes the system refuse what does not fit, as a full disk."""
+    options = {**QUICK, "epochs": 100, "checkpoint_seconds": 0.1}
+    checkpoint = tmp_path / "store/checkpoints/job/training.pt"
+    with _process(prepare(tmp_path, recipe_options=options)) as process:
+        events = _events(process)
+        iteration = 0
+        while not checkpoint.exists():
+            iteration = next(events).get("progress", {}).get("iteration") or 0
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        kept = checkpoint.read_bytes()
+        warning = _warning(events)
+        assert "File too large" in warning
+        assert str(tmp_path / "store") in warning
+        assert "Training goes on" in warning
+        warning = next(text for text in iter(lambda: _warning(events), "") if "model" in text)
+        assert "Make room" in warning
+        assert checkpoint.read_bytes() == kept
+        assert not list((tmp_path / "store/.incoming").iterdir())
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        card = ModelCard(**list(events)[-1]["card"])
+        assert process.wait(_DEADLINE) == 0
+    assert card.iterations > iteration
+    assert stored_network(tmp_path, card)
+
+
+def _warning(events: Iterator[Event]) -> str:
+    """The next one among the progress."""
+    return next(
+        text
+        for event in events
+        if (text := event.get("progress", {}).get("warning")) or event["event"] == "failed"
+    )

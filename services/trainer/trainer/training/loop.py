@@ -22,6 +22,7 @@ from kinsight.networks import Outputs
 from trainer.training.average import WeightAverage
 from trainer.training.checkpoint import Checkpoint, Checkpoints
 from trainer.training.devices import Device
+from trainer.training.divergence import diverged, is_finite
 from trainer.training.events import Reporter
 from trainer.training.inputs import Inputs, Moment
 from trainer.training.losses import Loss, correct
@@ -31,6 +32,7 @@ from trainer.training.seeds import derive, generator
 
 _SECONDS_BETWEEN_POINTS = 1.0
 _RECENT = 50  # iterations that the loss and the accuracy shown are means of
+_BLOWN_UP = 4.0  # times the loss of the beginning, or of guessing
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
     """Trains the task's module in place, from its checkpoint where there is one.
 
     A run that is stopped and resumed takes the same steps as one that is not. Raises
-    TrainingDiverged before a step on a loss that is no finite number.
+    TrainingDiverged before a step on a loss that is no finite number; the module then is what it
+    was at the last checkpoint.
     """
     start, seconds_before = _resume(task, checkpoints)
     begun, done = time.monotonic(), start
@@ -99,9 +102,7 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
         loss.backward()  # type: ignore[no-untyped-call]
         value, right = told.values()
         if not math.isfinite(value):
-            raise TrainingDiverged(
-                f"The loss is {value} at iteration {iteration}; try a lower learning_rate."
-            )
+            raise _diverged(f"The loss is {value}", iteration, task, checkpoints)
         if task.clip_norm is not None:
             nn.utils.clip_grad_norm_(task.module.parameters(), task.clip_norm)
         task.optimiser.step()
@@ -118,7 +119,11 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
             task.schedule.validated(accuracy)
         last = done == task.iterations or task.schedule.ended
         if last or checkpoints.due(epoch_ends):
-            checkpoints.save(_checkpoint(task, done, seconds))
+            # A gradient may overflow where the loss did not.
+            if not is_finite(task.module):
+                raise _diverged("The weights are no longer finite", done, task, checkpoints)
+            if last or watch.sound():
+                checkpoints.save(_checkpoint(task, done, seconds))
         if last:
             break
     if task.average is not None:
@@ -172,6 +177,7 @@ class _Watch:
         self._losses: deque[float] = deque(maxlen=_RECENT)
         self._accuracies: deque[float] = deque(maxlen=_RECENT)
         self._iteration, self._last_point = start, 0.0
+        self._first: float | None = None
         reporter.phase(
             "training",
             task.iterations,
@@ -183,6 +189,7 @@ class _Watch:
 
     def step(self, iteration: int, loss: float, accuracy: float, seconds: float) -> None:
         self._iteration = iteration
+        self._first = loss if self._first is None else self._first
         self._losses.append(loss)
         self._accuracies.append(accuracy)
         self._reporter.advance(
@@ -198,6 +205,14 @@ class _Watch:
     def validated(self, accuracy: float, seconds: float) -> None:
         self._reporter.note(validation_accuracy=accuracy)
         self._point(seconds, validation_accuracy=accuracy)
+
+    def sound(self) -> bool:
+        """Whether these weights are worth going back to: the loss is about as low as at first.
+
+        A run that blows up keeps its last good checkpoint.
+        """
+        chance = math.log(1 + int(self._task.labels.max()))
+        return self._loss() <= _BLOWN_UP * max(self._first or 0.0, chance)
 
     def _point(self, seconds: float, **facts: Any) -> None:
         self._last_point = time.monotonic()
@@ -243,6 +258,11 @@ def _checkpoint(task: Task, iteration: int, seconds: float) -> Checkpoint:
         extra["average"] = task.average.state()
     model, optimiser = task.module.state_dict(), task.optimiser.state_dict()
     return Checkpoint(task.key, iteration, seconds, model, optimiser, extra)
+
+
+def _diverged(what: str, iteration: int, task: Task, checkpoints: Checkpoints) -> TrainingDiverged:
+    checkpoint = checkpoints.load(task.key)
+    return diverged(what, iteration, task.module, task.optimiser, checkpoint)
 
 
 def _set_rates(task: Task, iteration: int) -> None:

@@ -13,9 +13,11 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from kinsight.errors import KinsightError, Unprocessable
+from kinsight.errors import KinsightError, Unavailable, Unprocessable
 from trainer.training import lifeline
+from trainer.training.allocation import keep_freed_memory
 from trainer.training.events import Reporter
+from trainer.training.full_disk import is_full
 from trainer.training.spec import read_spec
 
 _log = logging.getLogger("trainer.training.process")
@@ -29,6 +31,7 @@ def main(arguments: list[str]) -> int:
     # Read when torch loads. By default its threads spin while they wait for each other, which on
     # cores shared with other processes makes a step up to five times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    keep_freed_memory()
     reporter = Reporter(events)
     reporter.start()
     try:
@@ -58,6 +61,9 @@ def as_problem(error: Exception) -> KinsightError:
             "Training needs more memory than there is; choose a smaller batch_size, a smaller "
             "network or a smaller input."
         )
+    if is_full(error):
+        # It passes: the job is tried again from its checkpoint.
+        return Unavailable(f"The trainer's disk is full ({error}); make room.")
     return KinsightError(f"Training stopped on {type(error).__name__}: {error}")
 
 
