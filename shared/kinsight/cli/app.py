@@ -12,6 +12,7 @@ from kinsight.cli import (
     demo,
     doctor,
     evaluate,
+    gate,
     ingest,
     jobs,
     libraries,
@@ -69,6 +70,8 @@ app.command("doctor")(doctor.doctor)
 app.command("sla")(doctor.sla)
 app.command("promote")(maintain.promote)
 app.command("rollback")(maintain.rollback)
+app.command("promotions")(gate.promotions)
+app.command("floor")(gate.floor)
 app.command("clear")(maintain.clear)
 app.command("rebuild")(maintain.rebuild)
 app.command("delete")(delete.delete)
