@@ -29,7 +29,8 @@ class LibraryImages:
         self.keys, self.labels = keys, labels
         self.counts = Counter(labels)
         self._row_of = {key: row for row, key in enumerate(keys)}
-        self._near = NearDuplicates(np.array(hashes, dtype=np.int64))
+        self._hashes = np.array(hashes, dtype=np.int64)
+        self._near = NearDuplicates(self._hashes)
 
     @classmethod
     async def read(cls, indexer: IndexerClient, library: str) -> LibraryImages:
@@ -51,10 +52,14 @@ class LibraryImages:
         return np.flatnonzero(np.isin(self.ids, np.fromiter(image_ids, dtype=np.int64)))
 
     def like(self, key: str, perceptual_hash: int) -> NDArray[np.int64]:
-        """Rows of the same file (the content-addressed key) and of nearly the same pictures."""
-        rows = self._near.of(perceptual_hash)
+        """Rows of the same file (by its content-addressed key) and of nearly the same pictures.
+
+        perceptual_hash: of a picture that the library does not have.
+        """
         same = self._row_of.get(key)
-        return rows if same is None else np.union1d(rows, [same])
+        if same is None:
+            return self._near.of(perceptual_hash)
+        return np.union1d(self._near.of(int(self._hashes[same])), [same])
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[TrainingImage]:
