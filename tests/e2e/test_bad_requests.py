@@ -155,6 +155,7 @@ PATHS = {
     ("DELETE", "/models/nothing"): (404, "model-not-found"),
     ("POST", "/models/nothing/promote"): (404, "model-not-found"),
     ("POST", "/models/nothing/evaluate"): (404, "model-not-found"),
+    ("POST", "/models/nothing/evaluate?crops=3"): (422, "invalid-request"),
     ("GET", f"/jobs/{NOWHERE}"): (404, "job-not-found"),
     ("GET", "/jobs/nothing"): (404, "job-not-found"),
     ("GET", f"/jobs/{NOWHERE}/events"): (404, "job-not-found"),

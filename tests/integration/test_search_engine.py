@@ -211,6 +211,26 @@ async def test_sql_engine_equals_numpy(
     await check(world, query, k, exact=whole)
 
 
+async def test_images_to_leave_out_make_room_for_the_next(pool: Pool) -> None:
+    """Each query has its own, and the shortlist of `auto` is made without them."""
+    world = await fill(pool, embeddings(8, 60, whole=True), card())
+    queries = embeddings(9, 2, whole=True)
+    searcher = Searcher(pool, ENGINES["sql"])
+    for space in SPACES:
+        options = SearchOptions(12, space, RoutingMode.ALL)
+        every = await searcher.search_batch("things", world.index.model_id, queries, options)
+        without = [every[0].image_ids[:5], []]
+        excluding = Embeddings(
+            queries.probabilities, queries.feature, queries.code, {"exclude": without}
+        )
+        found = await searcher.search_batch("things", world.index.model_id, excluding, options)
+        assert not set(found[0].image_ids) & set(without[0])
+        assert len(found[0].image_ids) == 12
+        if space is not SpaceName.AUTO:  # whose shortlist reaches further now
+            assert found[0].image_ids[:7] == every[0].image_ids[5:]
+        assert found[1].image_ids == every[1].image_ids
+
+
 async def test_search_touches_only_the_routed_tables(pool: Pool) -> None:
     world = await fill(pool, embeddings(3, 60, whole=False), card())
     async with pool.acquire() as connection:

@@ -75,20 +75,21 @@ async def test_train_promote_and_evaluate(running: System) -> None:
 
     files = digits("test", 10) | {"7/broken.png": b"no picture", "loose.png": b"no folder"}
     files |= {"unicorn/one.png": next(iter(digits("test", 11).values()))}
+    files |= {"1/in the library.png": next(iter(digits().values()))}
     await running.store.put("uploads/queries", archive(files))
     job = await running.ended(await running.trainer.evaluate(model.id, "uploads/queries"))
     assert job.state is JobState.SUCCEEDED, job.error
     found = Evaluation(**(job.result or {}))
-    assert (found.queries, found.skipped) == (31, 2)
+    assert (found.queries, found.skipped, found.near_duplicates) == (31, 2, 1)
     assert found.unknown_labels == {"unicorn": 1}
     assert len({(row.space, row.routing) for row in found.results}) == len(found.results) == 12
     assert await leftovers(running) == []
     assert (await running.trainer.model(model.id)).card.evaluation == job.result
 
-    job = await running.ended(await running.trainer.evaluate(model.id))
+    job = await running.ended(await running.trainer.evaluate(model.id, crops=10))
     assert job.state is JobState.SUCCEEDED, job.error
     found = Evaluation(**(job.result or {}))
-    assert found.queries == model.card.validation_images
+    assert (found.queries, found.crops) == (model.card.validation_images, 10)
 
 
 @pytest.mark.slow
