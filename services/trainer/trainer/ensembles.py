@@ -31,7 +31,7 @@ def check_recipe(request: TrainRequest) -> None:
         raise BadOption(
             "An ensemble takes the weights of its models; send weights `none`.", option="weights"
         )
-    if request.network_options.get("members"):
+    if "members" in request.network_options:
         raise BadOption(
             "network_options.members is filled in from the models' cards; leave it out.",
             option="members",
