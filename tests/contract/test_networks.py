@@ -111,6 +111,15 @@ def test_outputs_have_the_documented_shapes(
     assert network.classes == 7
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [n for n in network_names() if "/" in n and n not in REPRESENTATIVE]
+)
+@pytest.mark.parametrize("hash_bits", [0, 48])
+def test_so_have_all_the_others(name: str, hash_bits: int) -> None:
+    test_outputs_have_the_documented_shapes(name, hash_bits)
+
+
 @pytest.mark.parametrize("options", ALEXNETS, ids=str)
 @pytest.mark.parametrize("hash_bits", [0, 48])
 def test_alexnets_variants_have_the_documented_shapes(
