@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from trainer.reproduce import alexnet_plans
 from trainer.reproduce.alexnet_plans import IMAGENET
-from trainer.reproduce.base import ALEXNET
+from trainer.reproduce.base import ALEXNET, Scale
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.report import Measure, Picture, Report, Row, Table
-from trainer.reproduce.scales import handful
 
+_INPUT: dict[Scale, int] = {"smoke": 96, "small": 128, "full": 224}
 _MEASURES = (
     Measure("kernels", "kernels", decimals=0),
     Measure("side", "side", "pixels", decimals=0),
@@ -31,9 +31,9 @@ class AlexNetFigure3:
         from trainer.plots.kernels import kernels  # matplotlib takes half a second to load
         from trainer.reproduce.embedding import stored_network
 
-        data = bench.prepare(handful(bench.scale))
+        data = bench.prepare(alexnet_plans.pictures(bench.scale))
         # The first layer of 11x11 and all its 96 kernels are what the figure is about.
-        network = {"width": 1.0, "input_size": {"smoke": 96, "small": 128}.get(bench.scale, 224)}
+        network = {"width": 1.0, "input_size": _INPUT[bench.scale], "framing": "crop"}
         run = bench.train(data, alexnet_plans.plan(bench, data, "CNN", network=network))
         weight_OIHW = first_kernels(stored_network(bench.runs.store, run.card))
         assert weight_OIHW is not None
@@ -59,7 +59,8 @@ class AlexNetFigure3:
             f"{parts[1] / max(parts[0], 1e-9):.2f}. In the paper the kernels of one tower are "
             "largely without colour and those of the other largely coloured."
         ]
-        return Report([table], [picture], findings, alexnet_plans.differences(bench, data))
+        differences = alexnet_plans.differences(bench, data, network)
+        return Report([table], [picture], findings, differences)
 
 
 def colour_part(weight_OIHW: NDArray[np.float32]) -> float:

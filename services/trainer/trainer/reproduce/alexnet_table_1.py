@@ -8,7 +8,6 @@ from trainer.reproduce.base import ALEXNET
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.judging import Crops
 from trainer.reproduce.report import Report, Row, Table
-from trainer.reproduce.scales import handful
 from trainer.reproduce.tables import bar_picture
 
 _OTHERS = "another method, not part of this product"
@@ -22,7 +21,7 @@ class AlexNetTable1:
     data = IMAGENET
 
     def run(self, bench: Bench) -> Report:
-        data = bench.prepare(handful(bench.scale))
+        data = bench.prepare(alexnet_plans.pictures(bench.scale))
         run = bench.train(data, alexnet_plans.plan(bench, data, "CNN"))
 
         def errors(crops: Crops) -> dict[str, float]:
@@ -36,7 +35,7 @@ class AlexNetTable1:
             Row("CNN, ten crops", {"top1": 37.5, "top5": 17.0}, ten),
             Row("CNN, centre crop", {"top1": 39.0, "top5": 18.3}, one),
         ]
-        table = Table(f"Error on {data.name}", ERRORS, rows)
+        table = Table(f"Error on {data.title}", ERRORS, rows)
         findings = [
             f"Ten crops change the top-1 error by {ten['top1'] - one['top1']:+.2f} points and the "
             f"top-5 error by {ten['top5'] - one['top5']:+.2f}; in the paper by -1.5 and -1.3."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kinsight.networks.model_folder import weights_key
 from trainer.reproduce import alexnet_plans
 from trainer.reproduce.alexnet_plans import ERRORS, IMAGENET
 from trainer.reproduce.base import ALEXNET, Scale
@@ -16,7 +17,6 @@ from trainer.reproduce.prepared import Prepared
 from trainer.reproduce.pretrained import Pretrained
 from trainer.reproduce.report import Report, Row, Table
 from trainer.reproduce.runs import Run
-from trainer.reproduce.scales import handful
 from trainer.reproduce.tables import bar_picture
 
 _CROPS: Crops = 10
@@ -47,7 +47,7 @@ class AlexNetTable2:
 
     def run(self, bench: Bench) -> Report:
         members = _MEMBERS[bench.scale]
-        data = bench.prepare(handful(bench.scale))
+        data = bench.prepare(alexnet_plans.pictures(bench.scale))
         before = self._pretraining(bench, data)
         plain = [
             bench.train(data, alexnet_plans.plan(bench, data, f"CNN {n + 1}", member=n))
@@ -69,7 +69,7 @@ class AlexNetTable2:
             )
             for name, (runs, paper) in groups.items()
         ]
-        table = Table(f"Error on {data.name}, ten crops", ERRORS, rows)
+        table = Table(f"Error on {data.title}, ten crops", ERRORS, rows)
         findings = [
             "An ensemble's probabilities are the mean of its members' softmax. * is pretrained "
             "with a sixth convolution after the last pooling, then fine-tuned."
@@ -83,7 +83,9 @@ class AlexNetTable2:
 
     def _pretraining(self, bench: Bench, data: Prepared) -> Prepared:
         source = bench.pretraining_source()
-        return data if source is None else bench.prepare(handful(bench.scale), source)
+        return (
+            data if source is None else bench.prepare(alexnet_plans.pictures(bench.scale), source)
+        )
 
     def _told(self, bench: Bench, before: Prepared) -> str:
         if bench.order.pretraining_data is None:
@@ -93,7 +95,7 @@ class AlexNetTable2:
                 "the other networks in depth and length of training only."
             )
         return (
-            f"Pretrained on {before.name}, {before.train:,} pictures in {len(before.classes)} "
+            f"Pretrained on {before.title}, {before.train:,} pictures in {len(before.classes)} "
             "classes; the paper on 15 million in 22,000."
         )
 
@@ -101,32 +103,23 @@ class AlexNetTable2:
 def _fine_tuned(bench: Bench, data: Prepared, before: Prepared, member: int) -> Run:
     """A network with a sixth convolution, pretrained on one set and fine-tuned on the other."""
     number = 100 + member  # seeds apart from the plain members'
+    name = f"CNN* {member + 1}"
     first = bench.train(
         before,
-        alexnet_plans.plan(
-            bench, data, f"CNN* {member + 1}, pretraining", network=_SIXTH, member=number
-        ),
+        alexnet_plans.plan(bench, data, f"{name}, pretraining", network=_SIXTH, member=number),
     )
-    second = alexnet_plans.plan(
-        bench, data, f"CNN* {member + 1}, fine-tuning", network=_SIXTH, member=number, epochs=0.5
+    # Pixels must come at the scale that the first training has met.
+    preprocessing = {} if bench.scale != "full" else {"centring": "training-mean"}
+    half = {"epochs": max(1, alexnet_plans.epochs(bench.scale) // 2), **preprocessing}
+    tuning = alexnet_plans.plan(
+        bench, data, f"{name}, fine-tuning", network=_SIXTH, recipe=half, member=number
     )
     store = bench.runs.store
-    pretrained = Pretrained.of(store / "models" / first.card.id / "model.safetensors", store)
+    pretrained = Pretrained.of(store / weights_key(first.card.id), store)
     assert pretrained is not None
-    fitted = pretrained.into(dict(second.network_options), {}, seed=second.seed)
+    fitted = pretrained.into(dict(tuning.network_options), {}, seed=tuning.seed)
     assert fitted is not None
-    return bench.train(
-        data,
-        alexnet_plans.plan(
-            bench,
-            data,
-            second.name,
-            network=_SIXTH,
-            member=number,
-            epochs=0.5,
-            weights=fitted.weights,
-        ),
-    )
+    return bench.train(data, replace(tuning, weights=fitted.weights))
 
 
 def _ensemble_errors(bench: Bench, data: Prepared, runs: Sequence[Run]) -> dict[str, float]:

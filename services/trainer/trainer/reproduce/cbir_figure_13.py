@@ -42,7 +42,7 @@ class CbirFigure13:
     data = ANY
 
     def run(self, bench: Bench) -> Report:
-        data = bench.prepare(handful(bench.scale))
+        data = bench.prepare(handful(bench.scale, small=10_000))
         runs = [(setting, self._train(bench, data, setting)) for setting in _settings()]
         speeds = {setting.name: _speed(run) for setting, run in runs}
         slowest = min(speeds.values())
@@ -75,7 +75,7 @@ class CbirFigure13:
         differences = [
             "The paper compares two graphics cards, a Tesla K20c and a Quadro K2100m; here "
             f"{faster} and {slower} of one machine.",
-            f"The data are {data.name}; {_ITERATIONS[bench.scale]} iterations at least, in batches "
+            f"The data are {data.title}; at least {_ITERATIONS[bench.scale]} iterations in batches "
             f"of {_BATCH[bench.scale]}.",
             *described(picture_network(bench.scale, data.side), data.side),
         ]

@@ -55,7 +55,7 @@ def plan(bench: Bench, data: Prepared) -> Plan:
 def differences(bench: Bench, data: Prepared) -> list[str]:
     """From the paper's data, network and start."""
     told = [
-        f"The data are {data.name}; the paper's 20 classes of photographs are not published.",
+        f"The data are {data.title}; the paper's 20 classes of photographs are not published.",
         *(described(picture_network(bench.scale, data.side), data.side)),
     ]
     if bench.order.weights is None:
@@ -74,7 +74,7 @@ class CbirTable1:
     data = ANY
 
     def run(self, bench: Bench) -> Report:
-        data = bench.prepare(handful(bench.scale))
+        data = bench.prepare(handful(bench.scale, small=20_000))
         run = bench.train(data, plan(bench, data))
         errors = bench.errors(run, data)
         ours = {

@@ -125,6 +125,15 @@ def is_named(text: str, name: str) -> bool:
     return re.match(rf"{re.escape(name)}(?!\d)", usual_name(text)) is not None
 
 
+def title(name: str) -> str:
+    """How a data set is called: `MNIST` for a file mnist.npz."""
+    known = (written for usual, written in _TITLES.items() if is_named(name, usual))
+    return next(known, name)
+
+
+_TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+
+
 def _has_name(entry: Path, name: str) -> bool:
     return is_named(entry.name, name)
 

@@ -35,7 +35,7 @@ class _HashTable:
 
     def run(self, bench: Bench) -> Report:
         pretrained = bench.order.weights is not None
-        data = bench.prepare(pictures(bench.scale, pretrained=pretrained))
+        data = bench.prepare(pictures(bench.scale, small=30_000, pretrained=pretrained))
         digits = is_named(data.name, "mnist")
         networks = HashNetworks.on(bench, data, digits=digits)
         rows = []
@@ -48,7 +48,7 @@ class _HashTable:
             run = bench.train(data, plan)
             ours = {"error": bench.errors(run, data).top1, **self._codes(bench, run, data)}
             rows.append(Row(name, {"error": error}, ours))
-        table = Table(f"Error on {data.name} with {self.bits} bits", _MEASURES, rows)
+        table = Table(f"Error on {data.title} with {self.bits} bits", _MEASURES, rows)
         return Report(
             [table], [_picture(table)], _findings(rows), self._differences(data, networks)
         )
@@ -69,7 +69,7 @@ class _HashTable:
     def _differences(self, data: Prepared, networks: HashNetworks) -> list[str]:
         told = networks.differences()
         if not is_named(data.name, self.data.sets[0]):
-            told.insert(0, f"The paper's data set is {self.set_name}; used was {data.name}.")
+            told.insert(0, f"The paper's data set is {self.set_name}; used was {data.title}.")
         elif data.train < data.available[0]:
             told.insert(0, f"A part of {self.set_name}: {data.train:,} training pictures.")
         return [

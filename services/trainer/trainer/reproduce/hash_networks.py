@@ -100,8 +100,8 @@ class HashNetworks:
         return picture_network(self.scale, self.side)
 
 
-def pictures(scale: Scale, *, pretrained: bool, classes: int | None = None) -> Most:
-    """How many pictures of each class the networks are trained on at this scale."""
+def pictures(scale: Scale, *, small: int, pretrained: bool) -> Most:
+    """How many pictures the networks are trained on; small: at that scale, from scratch."""
     if pretrained and scale == "small":
-        return Most(train=100, test=50)
-    return handful(scale, train=6, test=3, classes=classes)
+        return Most(total=1_000, test=50)
+    return handful(scale, small=small, train=6, test=3)

@@ -27,7 +27,7 @@ from kinsight.images.limits import Limits
 from kinsight.images.perceptual import difference_hash
 from kinsight.images.preprocess import decode_target
 from kinsight.store import blob_key
-from trainer.reproduce.data import listing
+from trainer.reproduce.data import listing, title
 from trainer.reproduce.sources import DataSource
 from trainer.training.near_duplicates import groups
 from trainer.training.seeds import generator
@@ -41,11 +41,17 @@ _Entry = tuple[int, str, str]  # number, name, class
 
 @dataclass(frozen=True)
 class Most:
-    """The most pictures to take of each class and the most classes; None: all."""
+    """The most pictures to take of each class, classes, and training pictures in all; None: all."""
 
     train: int | None = None
     test: int | None = None
     classes: int | None = None
+    total: int | None = None
+
+    def of_class(self, classes: int) -> int | None:
+        """Training pictures of each of so many classes."""
+        bounds = [self.train, None if self.total is None else max(2, self.total // classes)]
+        return min((bound for bound in bounds if bound is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,10 @@ class Prepared:
     unused: dict[str, int]
 
     @property
+    def title(self) -> str:
+        return title(self.name)
+
+    @property
     def training_set(self) -> Path:
         return self.folder / "train.ndjson"
 
@@ -85,7 +95,7 @@ class Prepared:
     def sentences(self) -> list[str]:
         """What was used, and what was not."""
         told = [
-            f"{self.name} ({self.source}): {self.train:,} training and {self.test:,} test "
+            f"{self.title} ({self.source}): {self.train:,} training and {self.test:,} test "
             f"pictures in {len(self.classes)} classes, typically {self.side} pixels on the "
             "shorter side."
         ]
@@ -130,8 +140,8 @@ def _write(
     if most.classes is not None and len(classes) > most.classes:
         drawn = generator(seed, "classes").permutation(len(classes))[: most.classes]
         classes = [classes[i] for i in sorted(drawn)]
-    share = _sum(most.train, most.test) if split_off else most.train
-    train = _draw(found.train, classes, share, seed)
+    share = most.of_class(len(classes))
+    train = _draw(found.train, classes, _sum(share, most.test) if split_off else share, seed)
     test = _draw(found.test, classes, most.test, seed)
     say(f"reading {len(train) + len(test):,} pictures of {source.name}")
     by_number = {number: (name, label) for number, name, label in [*train, *test]}
@@ -272,4 +282,5 @@ def _sixth(images: Sequence[TrainingImage], seed: int) -> set[int]:
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+    """Of a part that is cut into training and test; a missing bound on the test part is a sixth."""
+    return None if one is None else one + (round(one * _TEST_PART) if other is None else other)

@@ -148,6 +148,7 @@ class Runs:
         except BaseException:
             reporter.failed(KinsightError("Stopped."))
             raise
+        assert card is not None  # no other process shares the work
         reporter.done(card)
         return card
 

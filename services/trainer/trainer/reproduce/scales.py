@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.reproduce.base import Scale
@@ -13,17 +12,11 @@ from trainer.reproduce.prepared import Most
 SMALL_PICTURES = 64
 
 
-@dataclass(frozen=True)
-class Size:
-    """network: options of `alexnet`. recipe: epochs and batch."""
-
-    network: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-
-
-def handful(scale: Scale, *, train: int = 8, test: int = 4, classes: int | None = None) -> Most:
-    """A few pictures of each class at `smoke`, all of them otherwise."""
-    return Most(train, test, classes) if scale == "smoke" else Most()
+def handful(scale: Scale, *, small: int, train: int = 8, test: int = 4) -> Most:
+    """A few pictures of each class at `smoke`, `small` in all at that scale, all at `full`."""
+    if scale == "smoke":
+        return Most(train, test)
+    return Most(total=small) if scale == "small" else Most()
 
 
 def picture_network(scale: Scale, side: int) -> dict[str, Any]:
@@ -32,13 +25,16 @@ def picture_network(scale: Scale, side: int) -> dict[str, Any]:
     smoke and small: narrower, so that two cores can train it. full: the paper's widths.
     """
     small_pictures = side <= SMALL_PICTURES
+    # Photographs are cropped as in the paper, even where the network is one for small pictures.
+    framing = {} if small_pictures else {"framing": "crop"}
     if scale == "smoke":
-        return {"input_size": 32, "width": 0.1, "fc_width": 64}
+        return {"input_size": 32, "width": 0.1, "fc_width": 64, **framing}
     if scale == "small":
         if small_pictures:
             return {"input_size": 32, "width": 0.25, "fc_width": 512}
-        return {"input_size": 112, "width": 0.5, "fc_width": 1024}
-    return {"input_size": 32 if small_pictures else 224, "width": 1.0, "fc_width": 4096}
+        return {"input_size": 112, "width": 0.5, "fc_width": 1024, **framing}
+    size = 32 if small_pictures else 224
+    return {"input_size": size, "width": 1.0, "fc_width": 4096, **framing}
 
 
 def described(network: Mapping[str, Any], side: int) -> list[str]:
@@ -49,6 +45,11 @@ def described(network: Mapping[str, Any], side: int) -> list[str]:
         told.append(
             f"The network's input is {network['input_size']} pixels wide{stem}; the paper's is 224."
         )
+        if side <= SMALL_PICTURES:
+            told.append(
+                "Such small pictures leave no room for crops: random squares reach over the edge, "
+                "and ten crops are the picture and its mirror image."
+            )
     elif side < 224:
         told.append(f"The pictures, {side} pixels wide, are enlarged to the input of 224.")
     if network.get("width", 1) < 1:
