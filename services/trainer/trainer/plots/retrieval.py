@@ -47,6 +47,7 @@ def retrieval(queries: Sequence[Retrieved], classes: Sequence[str]) -> bytes:
     width = 2 * _EDGE + _SIDE + (_AFTER_QUERY + most * (_SIDE + _GAP) - _GAP if most else 0)
     sheet = Sheet(width, _HEAD + len(queries) * line, letters, PHOTO_DOTS_PER_INCH)
     sheet.text(_EDGE, _HEAD / 2, "query", size=SMALL, colour=MUTED)
+    digits = _digits([found.distance for query in queries for found in query.found])
     first = _EDGE + _SIDE + _AFTER_QUERY
     if most:
         sheet.text(first, _HEAD / 2, "nearest first", size=SMALL, colour=MUTED)
@@ -65,5 +66,14 @@ def retrieval(queries: Sequence[Retrieved], classes: Sequence[str]) -> bytes:
                 x, y + _SIDE + 11, "✓" if good else "✗", size=SMALL, colour=colour, bold=True
             )
             sheet.text(x + 12, y + _SIDE + 11, names[found.label], size=SMALL, most=_SIDE - 12)
-            sheet.text(x + 12, y + _SIDE + 24, f"{found.distance:.4g}", size=SMALL, colour=MUTED)
+            sheet.text(
+                x + 12, y + _SIDE + 24, f"{found.distance:.{digits}f}", size=SMALL, colour=MUTED
+            )
     return sheet.png()
+
+
+def _digits(distances: Sequence[float]) -> int:
+    """After the point, the same on the whole sheet: about four figures; none for whole numbers."""
+    if all(float(distance).is_integer() for distance in distances):
+        return 0
+    return int(np.clip(3 - np.floor(np.log10(max(distances))), 0, 5))
