@@ -41,7 +41,7 @@ def kinsight(url: str, *arguments: str) -> Result:
 def promoting(gate: dict[str, Any] | None, outcome: str) -> Any:
     """A gateway whose promotion ends like this."""
     promoted = gate is None or gate["promoted"]
-    result = {"promoted": promoted, "outcome": outcome, "gate": gate}
+    result = {"model": "m2", "promoted": promoted, "outcome": outcome, "gate": gate}
 
     def script(seen: Seen) -> Answer:
         if seen.path == "/models/m2/promote":

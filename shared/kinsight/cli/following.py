@@ -30,6 +30,18 @@ def follow(session: Session, job: Job) -> Job:
         raise typer.Exit(_INTERRUPTED) from interrupt
 
 
+def refusal(job: Job) -> str | None:
+    """What the gate says where it did not let the job's model go live."""
+    result = job.result or {}
+    gate, model = result.get("gate"), result.get("model")
+    if gate is None or gate["promoted"]:
+        return None
+    return (
+        f"{model} does not go live. {gate['reason']} Its index stays, so that `kinsight promote "
+        f"{model} --override` switches to it at once all the same."
+    )
+
+
 def succeeded(job: Job) -> Job:
     """The job itself; raises what made it fail, or Conflict where it was cancelled."""
     if job.state == "succeeded":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kinsight.cli.following import follow, succeeded
+from kinsight.cli.following import follow, refusal, succeeded
 from kinsight.cli.options import ApiKey, Json, Url, Wait
 from kinsight.cli.output import note
 from kinsight.cli.session import Session, open_session
@@ -59,17 +59,14 @@ def promote(
         )
         if wait:
             job = succeeded(follow(session, job))
-        result = job.result or {}
-        gate = result.get("gate") or {}
-        if result.get("promoted", True):
-            _print(session, job, wait, f"{model} is live. {gate.get('reason', '')}".rstrip())
+        refused = refusal(job)
+        if refused is None:
+            why = ((job.result or {}).get("gate") or {}).get("reason", "")
+            _print(session, job, wait, f"{model} is live. {why}".rstrip())
             return
         if session.out.json:
             session.out.document(job)
-        note(
-            f"{model} does not go live. {gate.get('reason', '')} Its index stays beside the live "
-            f"one: `kinsight promote {model} --override` switches to it all the same."
-        )
+        note(refused)
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kinsight.cli.evaluate import print_evaluation
-from kinsight.cli.following import follow, succeeded
+from kinsight.cli.following import follow, refusal, succeeded
 from kinsight.cli.options import ApiKey, Json, Url, Wait
 from kinsight.cli.output import count, note, seconds
 from kinsight.cli.progress import UploadBar
@@ -117,6 +117,9 @@ def _print(session: Session, job: Job) -> None:
             "live": "yes" if model.live else "no",
         }
     )
+    refused = refusal(job)
+    if refused:
+        note(refused)
     if "evaluate_job" in result and card.evaluation:
         session.out.line("")
         print_evaluation(session.out, card.evaluation)
