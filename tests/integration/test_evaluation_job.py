@@ -14,7 +14,7 @@ from integration.gated_library import HELD_OUT, PER_CLASS, Gated, gated, keys_of
 from integration.scripted_extractor import CLASSES, card, files, picture, vectors
 from integration.serving import archive
 from kinsight.contracts.evaluation import Evaluation, EvaluationRow
-from kinsight.contracts.jobs import Job, JobState
+from kinsight.contracts.jobs import Job, JobKind, JobState
 from trainer.registry import ModelRegistry
 
 MODEL = "one-right-7"
@@ -133,6 +133,10 @@ async def test_held_out_images_measure_the_model(library: Gated) -> None:
     (listed,) = (await library.running.trainer.models("things")).models
     assert listed.card.evaluation == found.brief().model_dump(mode="json")
     assert listed.card.evaluation["confusion"] == {}
+    page = await library.running.rows.page(
+        kind=JobKind.EVALUATE, state=None, library="things", page_size=5, page_token=None
+    )
+    assert [job.result for job in page.jobs] == [found.brief().model_dump(mode="json")]
 
 
 async def test_held_out_images_that_training_may_have_seen_are_left_out(library: Gated) -> None:

@@ -159,6 +159,23 @@ def test_equal_hamming_distances_go_by_the_databases_order() -> None:
     assert (row.p_at_1, row.map_all) == (0, pytest.approx((1 / 2 + 2 / 3) / 2))
 
 
+def test_what_the_network_was_not_taught_is_wrong_and_finds_nothing() -> None:
+    database, queries = images(300, 6), images(30, 7)
+    database.labels[:50] = -1
+    queries.labels[:6] = -1
+    (row,) = evaluate(
+        database, queries, SETTINGS, classes=CLASSES, spaces=["hash"], routings=["all"]
+    )
+    taught = Labelled(queries.outputs.rows(slice(6, None)), queries.labels[6:])
+    (known,) = evaluate(
+        database, taught, SETTINGS, classes=CLASSES, spaces=["hash"], routings=["all"]
+    )
+    assert row.top5_error == pytest.approx((6 + 24 * known.top5_error) / 30)
+    assert row.p_at_10 == pytest.approx(24 / 30 * known.p_at_10)
+    assert row.map_all == pytest.approx(24 / 30 * (known.map_all or 0))
+    assert row.per_class[""].queries == 6
+
+
 def test_saturated_probabilities_keep_their_order() -> None:
     """Squares of such differences vanish in single precision beside 1."""
     steps = np.array([1e-6, 3e-6, 2e-6, 4e-6], np.float32)

@@ -41,7 +41,8 @@ def evaluate(
 ) -> list[EvaluationRow]:
     """A row for each space under each routing mode; `advance` is told how many queries are done.
 
-    Labels are class numbers, named by `classes`, in the order of the probabilities' columns.
+    Labels are class numbers, named by `classes`, in the order of the probabilities' columns; -1 is
+    a class that the network was not taught: always an error, and nothing is relevant to it.
     The database's rows lie in the tables of their own predicted classes. `map` looks at the first
     100 ranks as evaluation jobs do, `map_all` at every row of the tables scanned: AP =
     (1 / R) Σ_r P@r · relevant_r with R the relevant rows of the whole database (the mean average
@@ -70,7 +71,7 @@ def evaluate(
         found: dict[tuple[str, str], list[_One]] = {key: [] for key in tallies}
         rankings = index.rankings(outputs, retrieval, spaces, routings)
         for label, ranking in zip(labels, rankings, strict=True):
-            relevant = index.labels == label
+            relevant = (index.labels == label) & (label >= 0)
             for key, ones in found.items():
                 ones.append(_one(ranking, *key, relevant))
         judged = _judged(outputs, labels, classes, index.labels)
@@ -129,10 +130,11 @@ def _judged(
     classes: Sequence[str],
     database_labels: NDArray[np.int64],
 ) -> Queries:
-    names = [classes[label] for label in labels]
+    names = [classes[label] if label >= 0 else "" for label in labels]
+    counts = np.bincount(database_labels[database_labels >= 0], minlength=len(classes))
     return Queries(
         names,
-        np.bincount(database_labels, minlength=len(classes))[labels],
+        np.where(labels >= 0, counts[labels], 0),
         evaluation.errors(outputs.probabilities, names, classes),
         evaluation.errors(outputs.probabilities, names, classes, among=5),
     )

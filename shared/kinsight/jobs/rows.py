@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kinsight.broker.base import Broker
+from kinsight.contracts.evaluation import Evaluation
 from kinsight.contracts.jobs import Job, JobKind, JobPage, JobState, Progress
 from kinsight.database import Connection, Pool, Record
 from kinsight.errors import BadRequest, IdempotencyMismatch, JobFinished, JobNotFound, LeaseLost
@@ -108,7 +109,7 @@ class JobRows:
         page_size: int,
         page_token: str | None,
     ) -> JobPage:
-        """Newest first."""
+        """Newest first; evaluations without what `get` says of each class."""
         rows = await self._pool.fetch(
             f"SELECT {_PUBLIC} FROM jobs WHERE ($1::text IS NULL OR kind = $1)"
             " AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR library = $3)"
@@ -119,7 +120,7 @@ class JobRows:
             page_number(page_token),
             page_size + 1,
         )
-        jobs = [_job(row) for row in rows[:page_size]]
+        jobs = [_brief(_job(row)) for row in rows[:page_size]]
         more = len(rows) > page_size
         return JobPage(
             jobs=jobs, next_page_token=str(rows[page_size - 1]["sequence"]) if more else None
@@ -287,6 +288,13 @@ def _job(row: Record) -> Job:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
     )
+
+
+def _brief(job: Job) -> Job:
+    if job.kind is not JobKind.EVALUATE or job.result is None:
+        return job
+    found = Evaluation.model_validate(job.result).brief()
+    return job.model_copy(update={"result": found.model_dump(mode="json")})
 
 
 def _claim(row: Record) -> Claim:
