@@ -96,7 +96,9 @@ def prepare(
 def train(specification: Path, reporter: Reporter | None = None) -> ModelCard:
     """Trains in this process."""
     spec = Spec.model_validate_json(specification.read_bytes())
-    return carry_out(spec, reporter or Reporter(io.StringIO()))
+    card = carry_out(spec, reporter or Reporter(io.StringIO()))
+    assert card is not None
+    return card
 
 
 def stored_network(folder: Path, card: ModelCard) -> RetrievalNetwork:

@@ -6,6 +6,8 @@ import hashlib
 import tempfile
 from pathlib import Path
 
+from pydantic import Field
+
 from kinsight.web.settings import Settings
 
 
@@ -15,6 +17,12 @@ class TrainerSettings(Settings):
     evaluation_batch: int = 64
     weights_check_seconds: float = 300.0
     weights_check_bytes: int = 16 << 30  # memory for reading one file of weights
+    trainer_processes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Processes that train a model together; null: one for each CUDA device, one on "
+        "the CPU.",
+    )
 
     @classmethod
     def of(cls, settings: Settings | None) -> TrainerSettings:

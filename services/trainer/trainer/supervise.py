@@ -33,9 +33,12 @@ class ProcessEnded(TrainingLost):
         super().__init__(f"The training process was ended from outside ({_signal_name(number)}).")
 
 
-async def supervise(specification: Path, hear: Callable[[Event], None]) -> ModelCard:
+async def supervise(
+    specification: Path, hear: Callable[[Event], None], *, processes: int = 1
+) -> ModelCard:
     """Runs `python -m trainer.training.process SPECIFICATION`; returns the card of what it trained.
 
+    processes: of them so many, which torchrun starts and which train the model together.
     `hear` gets every event but the last. The process and its children are gone when this returns
     or raises, at the latest three seconds after a cancellation. Raises the problem that the
     process reports, ProcessEnded when a signal ended it, TrainingLost when it ended without a word.
@@ -43,7 +46,7 @@ async def supervise(specification: Path, hear: Callable[[Event], None]) -> Model
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "trainer.training.process",
+        *_program(processes),
         str(specification),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -65,6 +68,12 @@ async def supervise(specification: Path, hear: Callable[[Event], None]) -> Model
         await _end(process)
         complaints.cancel()
         await asyncio.gather(complaints, return_exceptions=True)
+
+
+def _program(processes: int) -> list[str]:
+    if processes == 1:
+        return ["trainer.training.process"]
+    return ["trainer.training.torchrun", str(processes)]
 
 
 async def _listen(stream: asyncio.StreamReader, hear: Callable[[Event], None]) -> ModelCard | None:

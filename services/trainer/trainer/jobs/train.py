@@ -86,6 +86,8 @@ class _Run:
             "iterations": card.iterations,
             "epochs": card.epochs,
             "trained_by": card.trained_by,
+            "unreadable_images": card.unreadable_images,
+            "unreadable_files": card.unreadable_files,
             **followed,
         }
 
@@ -105,11 +107,12 @@ class _Run:
 
     async def _train(self) -> ModelCard:
         specification = await self._prepare()
+        processes = await self._processes()
         deaths, furthest = 0, -1
         try:
             while True:
                 try:
-                    return await supervise(specification, self._hear)
+                    return await supervise(specification, self._hear, processes=processes)
                 except ProcessEnded as ended:
                     reached = self._hearing.iteration
                     deaths = 1 if reached > furthest else deaths + 1
@@ -125,6 +128,12 @@ class _Run:
                     await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             metrics.run_ended()
+
+    async def _processes(self) -> int:
+        """How many are to train together."""
+        if self._workshop.settings.trainer_processes is not None:
+            return self._workshop.settings.trainer_processes
+        return await asyncio.to_thread(_devices)
 
     async def _prepare(self) -> Path:
         """Writes the specification; the training set stays the same however often it is called."""
@@ -170,12 +179,14 @@ class _Run:
     async def _follow(self, card: ModelCard) -> dict[str, Any]:
         if self._request.then == "nothing":
             return {"promoted": False}
-        promoting = self._request.then == "promote"
         index = await self._wait_for(self._index, "indexing", card)
-        if promoting:
-            return {"promoted": True, "reindex_job": index.id}
+        told = index.result or {}
+        followed = {"promoted": bool(told.get("promoted")), "reindex_job": index.id}
+        if self._request.then == "promote":
+            # What was measured, and why the model went live or did not.
+            return followed | ({"gate": told["gate"]} if told.get("gate") else {})
         job = await self._wait_for(self._evaluate, "evaluating", card)
-        return {"promoted": False, "reindex_job": index.id, "evaluate_job": job.id}
+        return followed | {"evaluate_job": job.id}
 
     async def _index(self, card: ModelCard) -> Job:
         """Makes the model's index live, or builds it beside the live one for the evaluation."""
@@ -185,6 +196,9 @@ class _Run:
             card.id,
             idempotency_key=f"{then}:{self._job}",
             switch=then == "promote",
+            crops=self._request.crops,
+            by=self._request.trained_by,
+            queue=True,
         )
 
     async def _evaluate(self, card: ModelCard) -> Job:
@@ -208,6 +222,13 @@ class _Run:
         if job.state is JobState.SUCCEEDED:
             return job
         raise _after_training(reason(job), card, self._request.then)
+
+
+def _devices() -> int:
+    # torch comes with it: a trainer that has never trained stays small and starts at once.
+    from trainer.training.devices import device_count
+
+    return max(1, device_count())
 
 
 def _phase(phase: str) -> Progress:

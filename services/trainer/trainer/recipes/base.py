@@ -34,7 +34,7 @@ class RecipeOptions(Options):
 
     def loss(self, run: Run) -> Loss:
         hash_layer = run.network.code_kind == "hash-layer"
-        return Loss(self.quantisation, self.balance, hash_layer)
+        return Loss(self.quantisation, self.balance, hash_layer, batch_mean=run.device.group.mean)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ class HeadRecipe(Recipe):
             epochs=options.epochs,
             batch_size=options.batch_size,
             clip_norm=None,
-            validate=lambda: accuracy(head, scaled.of, run.data.split.validation, run.data.labels),
+            validate=lambda: accuracy(
+                head, scaled.of, run.data.split.validation, run.data.labels, run.device.group
+            ),
             key=run.key(),
             seed=run.seed,
         )
@@ -88,7 +90,13 @@ def _features(run: Run, *, mirrored: bool) -> NDArray[np.float32]:
     file = run.scratch / f"{kind}-{run.features_key()}"
     indices = np.sort(np.concatenate(run.data.split))
     return cached_features(
-        run.network, run.pictures, indices, file, run.reporter, mirrored=mirrored
+        run.network,
+        run.pictures,
+        indices,
+        file,
+        run.reporter,
+        mirrored=mirrored,
+        group=run.device.group,
     )
 
 

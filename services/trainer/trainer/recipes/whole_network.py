@@ -30,7 +30,8 @@ def validation(run: Run) -> Callable[[], float]:
     """Measures the accuracy on up to 2,000 of the held-out images, always the same."""
     held = run.data.split.validation
     watched = held[:: -(-len(held) // _VALIDATION_IMAGES)]
-    return lambda: accuracy(run.network, run.pictures.__getitem__, watched, run.data.labels)
+    pictures, labels, group = run.pictures.__getitem__, run.data.labels, run.device.group
+    return lambda: accuracy(run.network, pictures, watched, labels, group)
 
 
 def trained(run: Run, finished: Finished) -> Trained:

@@ -15,6 +15,7 @@ from kinsight.networks import EmbeddingArrays, Outputs, RetrievalNetwork, to_arr
 from trainer.training.augment import Normaliser, centre_crops
 from trainer.training.dataset import mapped
 from trainer.training.events import Reporter
+from trainer.training.group import ALONE, Group
 
 # A CPU is quicker while a batch's activations stay in its caches; a GPU wants to be filled.
 _BATCH = {"cpu": 16, "cuda": 256}
@@ -77,13 +78,14 @@ def accuracy(
     inputs: Callable[[NDArray[np.int64]], Tensor],
     indices: NDArray[np.int64],
     labels_N: NDArray[np.int64],
+    group: Group = ALONE,
 ) -> float:
-    """Part of these images that is classified rightly; 0 of none."""
-    right = 0
-    for block, outputs in evaluated(module, inputs, indices):
+    """Part of these images that is classified rightly; 0 of none. The group shares the work."""
+    right = torch.zeros(1, dtype=torch.float64)
+    for block, outputs in evaluated(module, inputs, indices[group.rank :: group.size]):
         predicted = outputs.logits.argmax(dim=1).cpu().numpy()
         right += int((predicted == labels_N[block]).sum())
-    return right / max(1, len(indices))
+    return float(group.sum(right)) / max(1, len(indices))
 
 
 def embed(
@@ -108,25 +110,28 @@ def cached_features(
     reporter: Reporter,
     *,
     mirrored: bool = False,
+    group: Group = ALONE,
 ) -> NDArray[np.float32]:
     """(N, d) float32, rows filled at `indices`; kept in the file, so a resumed run goes on.
 
-    mirrored: of the mirror images.
+    mirrored: of the mirror images. The group shares the work and the file.
     """
     shape = (len(pictures.pixels), network.feature_dimensions)
-    features = mapped(file.with_suffix(".f32"), shape, np.float32)
-    present = mapped(file.with_suffix(".u8"), shape[:1], np.uint8)
-    missing = indices[present[indices] == 0]
+    with group.leader_first():
+        features = mapped(file.with_suffix(".f32"), shape, np.float32)
+        present = mapped(file.with_suffix(".u8"), shape[:1], np.uint8)
+        missing = indices[present[indices] == 0]
     done = len(indices) - len(missing)
     reporter.phase("features", len(indices), done=done)
     network.eval()
-    for block in blocks(missing, pictures.device):
+    for block in blocks(missing[group.rank :: group.size], pictures.device):
         x = pictures[block]
         with torch.inference_mode():
             found = network.features(x.flip(3) if mirrored else x)
         features[block] = found.float().cpu().numpy()
         features.flush()
         present[block] = 1
-        done += len(block)
+        done = min(done + len(block) * group.size, len(indices))
         reporter.advance(done)
+    group.barrier()
     return features

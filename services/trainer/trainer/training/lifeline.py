@@ -18,8 +18,12 @@ _PR_SET_PDEATHSIG = 1
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def hold() -> None:
-    """Call once, from the main thread. SIGTERM ends with 143, SIGINT with 130."""
+def hold(*, certain: bool = False) -> None:
+    """Call once, from the main thread. SIGTERM ends with 143, SIGINT with 130.
+
+    certain: the kernel ends this process when the thread that started it ends. For processes
+    that were started by a main thread and are in no group that someone else could end.
+    """
     parent = os.getppid()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -29,7 +33,8 @@ def hold() -> None:
     if sys.platform == "linux":
         # The kernel tells at the moment of the parent's death; elsewhere the thread finds out.
         # The signal comes when the parent's *thread* ends, too, hence the look at the parent.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
+        told = signal.SIGKILL if certain else signal.SIGHUP
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, told)
     watcher = threading.Thread(target=_watch, args=(reader, parent), daemon=True, name="lifeline")
     watcher.start()
 

@@ -24,6 +24,7 @@ from trainer.training.checkpoint import Checkpoint, Checkpoints
 from trainer.training.devices import Device
 from trainer.training.divergence import diverged, is_finite
 from trainer.training.events import Reporter
+from trainer.training.group import Group
 from trainer.training.inputs import Inputs, Moment
 from trainer.training.losses import Loss, correct
 from trainer.training.readback import Readback
@@ -83,46 +84,54 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
     TrainingDiverged before a step on a loss that is no finite number; the module then is what it
     was at the last checkpoint.
     """
+    group = device.group
     start, seconds_before = _resume(task, checkpoints)
+    group.align(task.module)
     begun, done = time.monotonic(), start
     watch = _Watch(task, reporter, start)
     labels = torch.from_numpy(task.labels).to(device.torch)
     precision = task.precision or device.autocast
     task.module.train()
-    for iteration, positions, batch in _batches(task, start):
+    for iteration, positions, weight, batch in _batches(task, start, group):
         # Dropout draws the same numbers in a resumed run.
-        torch.manual_seed(derive(task.seed, "step", iteration))
+        torch.manual_seed(derive(task.seed, "step", iteration, group.rank))
         _set_rates(task, iteration)
         x, y = task.inputs.to_device(batch), labels[torch.from_numpy(positions).to(device.torch)]
         with precision():
             outputs: Outputs = task.module(x)
         loss = task.loss(outputs, y)
-        told = Readback(torch.stack([loss.detach(), correct(outputs, y)]))
+        # Of the whole batch from here on, of which this process may have a part.
+        loss = loss * weight
+        right = correct(outputs, y) * (weight / len(y))
+        told = Readback(group.sum(torch.stack([loss.detach(), right])))
         task.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        value, right = told.values()
+        group.sum_gradients(task.module.parameters())
+        value, accuracy = told.values()
         if not math.isfinite(value):
             raise _diverged(f"The loss is {value}", iteration, task, checkpoints)
         if task.clip_norm is not None:
             nn.utils.clip_grad_norm_(task.module.parameters(), task.clip_norm)
         task.optimiser.step()
+        if device.torch.type == "cpu":
+            group.average_buffers(task.module)
         if task.average is not None:
             task.average.step()
 
         done = iteration + 1
         seconds = seconds_before + time.monotonic() - begun
-        watch.step(done, value, right / len(positions), seconds)
+        watch.step(done, value, accuracy, seconds)
         epoch_ends = done % task.per_epoch == 0
         if epoch_ends:
-            accuracy = _validate(task)
-            watch.validated(accuracy, seconds)
-            task.schedule.validated(accuracy)
+            validated = _validate(task)
+            watch.validated(validated, seconds)
+            task.schedule.validated(validated)
         last = done == task.iterations or task.schedule.ended
         if last or checkpoints.due(epoch_ends):
             # A gradient may overflow where the loss did not.
             if not is_finite(task.module):
                 raise _diverged("The weights are no longer finite", done, task, checkpoints)
-            if last or watch.sound():
+            if group.leader and (last or watch.sound()):
                 checkpoints.save(_checkpoint(task, done, seconds))
         if last:
             break
@@ -131,25 +140,30 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
     return Finished(done, -(-done // task.per_epoch), seconds_before)
 
 
-def _batches(task: Task, start: int) -> Iterator[tuple[int, NDArray[np.int64], Any]]:
-    """Iteration, positions and prepared batch; the next batch is made while this one is used."""
+def _batches(
+    task: Task, start: int, group: Group
+) -> Iterator[tuple[int, NDArray[np.int64], float, Any]]:
+    """Iteration, positions, their part of the batch, and the prepared pictures.
+
+    The next batch is made while this one is used.
+    """
     if task.schedule.ended:
         return
     with ThreadPoolExecutor(1, "batches") as thread:
         order = _Order(task)
 
-        def prepare(iteration: int) -> tuple[NDArray[np.int64], Any]:
-            positions = order.positions(iteration)
-            epoch, part = iteration // task.per_epoch, iteration / task.iterations
-            return positions, task.inputs.prepare(positions, Moment(iteration, epoch, part))
+        def prepare(iteration: int) -> tuple[NDArray[np.int64], float, Any]:
+            positions, weight = group.part(order.positions(iteration))
+            moment = Moment(iteration, iteration // task.per_epoch, iteration / task.iterations)
+            return positions, weight, task.inputs.prepare(positions, moment)
 
         ahead = thread.submit(prepare, start) if start < task.iterations else None
         for iteration in range(start, task.iterations):
             assert ahead is not None
-            positions, batch = ahead.result()
+            positions, weight, batch = ahead.result()
             if iteration + 1 < task.iterations:
                 ahead = thread.submit(prepare, iteration + 1)
-            yield iteration, positions, batch
+            yield iteration, positions, weight, batch
 
 
 class _Order:

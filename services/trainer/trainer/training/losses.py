@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from kinsight.networks import Outputs
+from trainer.training.group import ALONE
 
 
 @dataclass(frozen=True)
@@ -16,13 +18,15 @@ class Loss:
     quantisation: weight of −4·mean((a − ½)²), which pushes activations to 0 and 1, so that
     thresholding them loses little. balance: weight of 4·mean_n((mean_B a − ½)²), which has every
     bit set for half of the images, so that each tells as much as it can. Both lie in [0, 1] but
-    for sign and vanish at weight 0. label_smoothing: Szegedy et al. 2016, §7.
+    for sign and vanish at weight 0. label_smoothing: Szegedy et al. 2016, §7. batch_mean: (B, n) →
+    (n,), over the whole batch where several processes share it.
     """
 
     quantisation: float
     balance: float
     hash_layer: bool
     label_smoothing: float = 0.0
+    batch_mean: Callable[[Tensor], Tensor] = ALONE.mean
 
     def __call__(self, outputs: Outputs, labels_B: Tensor) -> Tensor:
         loss = nn.functional.cross_entropy(
@@ -34,7 +38,7 @@ class Loss:
         if self.quantisation:
             loss = loss + self.quantisation * (1 - 4 * centred.square().mean())
         if self.balance:
-            loss = loss + self.balance * 4 * centred.mean(dim=0).square().mean()
+            loss = loss + self.balance * 4 * self.batch_mean(centred).square().mean()
         return loss
 
 

@@ -34,20 +34,25 @@ from trainer.training.spec import Spec
 from trainer.training.store_access import StoreAccess
 
 
-def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
+def carry_out(spec: Spec, reporter: Reporter) -> ModelCard | None:
     """Reads, trains, calibrates and stores; takes up what an earlier attempt left.
 
+    Of several processes that train together the leader returns the card, the others None.
     Raises a KinsightError where the request cannot be carried out.
     """
-    begun, started_at = time.monotonic(), _started_at(spec.scratch)
+    begun = time.monotonic()
     request = spec.request
     recipe = recipes.find(request.recipe)
     options = recipes.options_for(request.recipe, request.recipe_options)
     chosen = recipe.network_options(request.network, request.network_options)
     network_options = networks.options_for(request.network, chosen).model_dump()
     device = devices.choose()
+    group = device.group
     reporter.note(device=device.name, machine=device.machine)
-    reporter.keep_curve(spec.scratch / "curve.ndjson")
+    with group.leader_first():
+        started_at = _started_at(spec.scratch)
+    if group.leader:
+        reporter.keep_curve(spec.scratch / "curve.ndjson")
     images = data.listed_images(spec)
     with StoreAccess(spec.store_url) as store:
         # Before anything is read: weights that do not fit are told at once.
@@ -55,12 +60,14 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
         members = find_members(request, network_options, labels, store)
         if members:
             network_options = members.options(network_options)
-        state = members.state(store) if members else _initial_state(request, store)
+        with group.leader_first():  # it may have to be downloaded
+            state = members.state(store) if members else _initial_state(request, store)
         classes = len(labels)
         if state:
             networks.check_fit(request.network, network_options, state, classes=classes)
         preprocessing = networks.preprocessing_for(request.network, network_options)
-        training_data = data.load(spec, images, preprocessing, store, reporter)
+        with group.leader_first():
+            training_data = data.load(spec, images, preprocessing, store, reporter)
         if members:
             training_data = members.validated_alike(training_data)
         network, pretrained = _network(
@@ -68,7 +75,7 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
         )
         run = Run(
             request=request,
-            network=network,
+            network=device.prepared(network),
             network_options=network_options,
             pretrained=pretrained,
             preprocessing=recipe.preprocessing(
@@ -85,7 +92,11 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard:
         try:
             trained = recipe.train(run, options)
         except TrainingDiverged as error:
+            if not group.leader:
+                raise
             raise with_kept_weights(error, network, store) from error
+        if not group.leader:
+            return None
         accuracy, retrieval, embedded = _measure(run, trained)
         reporter.phase("saving", 1)
         weights = weights_bytes(network)

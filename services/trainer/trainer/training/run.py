@@ -48,7 +48,7 @@ class Run:
     def key(self) -> str:
         """What a checkpoint is of: the request and the data."""
         return self._digest(
-            self.request.model_dump(exclude={"trained_by", "then", "min_images_per_class"})
+            self.request.model_dump(exclude={"trained_by", "then", "crops", "min_images_per_class"})
         )
 
     def features_key(self) -> str:
