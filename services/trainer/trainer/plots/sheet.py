@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
 from trainer.plots.lettering import Lettering
-from trainer.plots.style import DOTS_PER_INCH, INK, PAPER, TEXT, UNIT, new_figure, png
+from trainer.plots.style import DOTS_PER_INCH, INK, PAPER, TEXT, UNIT, new_figure
 
 _SHARP_UP_TO = 64  # pixels; scans smaller than this are shown pixel by pixel
 
@@ -19,12 +22,13 @@ class Sheet:
     def __init__(
         self, width: float, height: float, letters: Lettering, dots: int = DOTS_PER_INCH
     ) -> None:
-        self._scale = dots * UNIT
+        self._dots, self._scale = dots, dots * UNIT
         # Whole pixels, so that pictures lie where boxes do.
         columns, rows = round(width * self._scale), round(height * self._scale)
         self.width, self.height = columns / self._scale, rows / self._scale
         self._letters = letters
         self._figure = new_figure(self.width, self.height, dots)
+        self._canvas = FigureCanvasAgg(self._figure)
         self._axes = self._figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self._axes.set_axis_off()
         self._axes.set(xlim=(0, self.width), ylim=(self.height, 0))
@@ -83,5 +87,12 @@ class Sheet:
         )
 
     def png(self) -> bytes:
-        self._figure.figimage(np.asarray(self._ground), zorder=-1)
-        return png(self._figure)
+        # Texts and boxes as a layer of their own: matplotlib takes long over large pictures.
+        self._figure.patch.set_alpha(0)
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        layer = self._canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+        drawn = Image.fromarray(np.asarray(layer))
+        self._ground.paste(drawn, mask=drawn)
+        buffer = io.BytesIO()
+        self._ground.save(buffer, "PNG", dpi=(self._dots, self._dots))
+        return buffer.getvalue()
