@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from kinsight.networks.model_folder import weights_key
 from trainer.reproduce import alexnet_plans
 from trainer.reproduce.alexnet_plans import ERRORS, IMAGENET
 from trainer.reproduce.base import ALEXNET, Scale
 from trainer.reproduce.bench import Bench
-from trainer.reproduce.judging import Crops, errors_of
+from trainer.reproduce.judging import Crops
 from trainer.reproduce.prepared import Prepared
 from trainer.reproduce.pretrained import Pretrained
 from trainer.reproduce.report import Report, Row, Table
-from trainer.reproduce.runs import Run
+from trainer.reproduce.runs import Plan, Run
 from trainer.reproduce.tables import bar_picture
 
 _CROPS: Crops = 10
@@ -64,7 +61,7 @@ class AlexNetTable2:
             Row(
                 name,
                 paper,
-                _ensemble_errors(bench, data, runs),
+                _errors(bench, data, name, runs),
                 "" if name.startswith(str(len(runs))) else f"{len(runs)} networks at this scale",
             )
             for name, (runs, paper) in groups.items()
@@ -114,6 +111,8 @@ def _fine_tuned(bench: Bench, data: Prepared, before: Prepared, member: int) -> 
     tuning = alexnet_plans.plan(
         bench, data, f"{name}, fine-tuning", network=_SIXTH, recipe=half, member=number
     )
+    from kinsight.networks.model_folder import weights_key  # brings torch, which takes seconds
+
     store = bench.runs.store
     pretrained = Pretrained.of(store / weights_key(first.card.id), store)
     assert pretrained is not None
@@ -122,12 +121,14 @@ def _fine_tuned(bench: Bench, data: Prepared, before: Prepared, member: int) -> 
     return bench.train(data, replace(tuning, weights=fitted.weights))
 
 
-def _ensemble_errors(bench: Bench, data: Prepared, runs: Sequence[Run]) -> dict[str, float]:
-    def measure() -> dict[str, float]:
-        judged = [bench.judge(run, data, crops=_CROPS) for run in runs]
-        mean = np.mean([one.outputs.probabilities for one in judged], axis=0)
-        found = errors_of(mean, judged[0].labels)
-        return {"top1": found.top1, "top5": found.top5}
-
-    key = "-".join(run.card.id[-12:] for run in runs)
-    return bench.remembered(f"ensemble-{key}-{data.key}-{_CROPS}", measure)
+def _errors(bench: Bench, data: Prepared, name: str, runs: Sequence[Run]) -> dict[str, float]:
+    """Of the one network, or of the ensemble whose softmax is the mean of theirs."""
+    run = runs[0]
+    if len(runs) > 1:
+        models = [one.card.id for one in runs]
+        plan = Plan(
+            f"{name}, averaged", {"models": models}, "average", network="ensemble", seed=bench.seed
+        )
+        run = bench.train(data, plan)
+    found = bench.errors(run, data, crops=_CROPS)
+    return {"top1": found.top1, "top5": found.top5}

@@ -18,12 +18,14 @@ from typing import Any
 
 from kinsight.contracts.models import CurvePoint, ModelCard, TrainRequest
 from kinsight.errors import KinsightError, TrainingLost
-from kinsight.networks.model_folder import card_key
 from trainer.reproduce.listening import Listener
 from trainer.reproduce.prepared import Prepared
 from trainer.reproduce.report import TrainedModel
 from trainer.training.events import Reporter
 from trainer.training.spec import Spec
+
+# When its first attempt began, and its curve so far.
+_OF_ONE_RUN = ("started-at", "curve.ndjson")
 
 
 @dataclass(frozen=True)
@@ -119,19 +121,22 @@ class Runs:
         )
 
     def _scratch(self, data: Prepared, job: str) -> Path:
-        """One for all runs on a data set, as they read the same pictures; each has its own start.
+        """One for all runs on a data set, as they read the same pictures.
 
-        Its note of when the first attempt began is of the run that is under way.
+        What else lies in it is of the run that is under way.
         """
         scratch = self._work / "scratch" / data.key
         scratch.mkdir(parents=True, exist_ok=True)
         owner = scratch / "run"
         if not owner.exists() or owner.read_text() != job:
-            (scratch / "started-at").unlink(missing_ok=True)
+            for name in _OF_ONE_RUN:
+                (scratch / name).unlink(missing_ok=True)
             owner.write_text(job)
         return scratch
 
     def _card(self, model_id: str) -> ModelCard | None:
+        from kinsight.networks.model_folder import card_key  # brings torch, which takes seconds
+
         path = self.store / card_key(model_id)
         return ModelCard.model_validate_json(path.read_bytes()) if path.exists() else None
 
@@ -142,6 +147,7 @@ class Runs:
         reporter.start()
         try:
             card = carry_out(spec, reporter)
+            assert card is not None  # this process trains alone
         except KinsightError as error:
             reporter.failed(error)
             raise _of_run(plan, error) from error
