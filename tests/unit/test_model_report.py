@@ -362,3 +362,23 @@ def test_a_report_that_fails_does_not_cost_the_model(
     assert json.loads((folder / "card.json").read_text())["id"] == card.id
     assert not (folder / "report").exists()
     assert "the disk is gone" in caplog.text
+
+
+async def test_an_ensemble_has_a_report_without_a_curve(tmp_path: Path) -> None:
+    for job in ("a", "b"):
+        await asyncio.to_thread(train, prepare(tmp_path, job=job, seed=ord(job)))
+    members = {"models": ["model-a", "model-b"]}
+    spec = prepare(
+        tmp_path,
+        job="both",
+        network="ensemble",
+        network_options=members,
+        recipe="average",
+        recipe_options={},
+    )
+    card = await asyncio.to_thread(train, spec)
+    store = LocalStore(tmp_path / "store")
+    report = ModelReport.model_validate_json(await read(store, card, DATA))
+    assert set(report.missing) == {"curves.png"}
+    assert "its members" in report.missing["curves.png"]
+    assert "Of the first of its members." in (await read(store, card)).decode()

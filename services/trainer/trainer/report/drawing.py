@@ -63,7 +63,7 @@ def draw(
 
     return _drawn(
         {
-            "curves.png": lambda: training_curves(report.curve),
+            "curves.png": lambda: _curves(run, report.curve),
             "kernels.png": lambda: _kernels(run),
             "confusion.png": lambda: confusion(counts_KK, names),
             "top5.png": top5_sheet,
@@ -102,6 +102,12 @@ def training_curves(points: Sequence[CurvePoint]) -> bytes:
             Panel("Accuracy", "iteration", accuracies, percent=True),
         ]
     )
+
+
+def _curves(run: Run, points: Sequence[CurvePoint]) -> bytes:
+    if run.request.network == "ensemble":
+        raise _NothingToDraw("An ensemble has no curve; its members' reports have theirs.")
+    return training_curves(points)
 
 
 def _kernels(run: Run) -> bytes:

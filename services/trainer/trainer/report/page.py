@@ -64,7 +64,8 @@ def page(card: ModelCard, report: ModelReport, pictures: Mapping[str, bytes]) ->
         evaluation and _section("Evaluation", evaluation),
         _section(
             "First-layer kernels",
-            figure("kernels.png", f"The kernels of the first convolution of {card.network}."),
+            (_note("Of the first of its members.") if card.network == "ensemble" else "")
+            + figure("kernels.png", f"The kernels of the first convolution of {card.network}."),
         ),
         _section("Card", tables.facts(card)),
     ]
