@@ -193,6 +193,31 @@ async def test_without_held_out_images_nothing_passes(library: Gated) -> None:
     assert (third.queries, third.live_queries, third.same_images) == (40, 40, False)
 
 
+async def test_near_duplicates_of_the_query_are_no_hits(library: Gated) -> None:
+    """The pictures of class 0 that the model takes for class 1 are copies of each other."""
+    copies = [library.ids[0, number] for number in range(PER_CLASS) if number % 10 == 9]
+    await library.running.pool.execute(
+        "UPDATE images SET perceptual_hash = 7 - (id % 2) WHERE id = ANY($1)", copies
+    )
+    only = await library.add("model-right-9", lambda label, number: (label, number) == (0, 9))
+    with_copies = expected("model-right-9", [(0, 9)])
+    found = gate(await library.promote(only))
+    assert found.queries == 1
+    assert found.p_at_10 == 0, "all else in that table is of class 1"
+    assert with_copies > 0
+
+
+async def test_many_held_out_images_are_sampled(
+    library: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.held_out.MOST", 20)
+    await library.promote(await library.add("first-right-9"))
+    one = gate(await library.promote(await library.add("second-right-8")))
+    other = gate(await library.promote("second-right-8"))
+    assert (one.queries, one.live_queries, one.same_images) == (20, 20, True)
+    assert one == other, "the same at every try"
+
+
 async def test_a_cleared_live_index_leaves_the_floor(library: Gated) -> None:
     await library.promote(await library.add("first-right-10"))
     await library.running.indexer.clear("things")

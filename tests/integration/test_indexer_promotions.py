@@ -17,7 +17,7 @@ from indexer.engines import ENGINES
 from indexer.reindex import ReindexJob
 from integration.gated_library import PER_CLASS, Gated, gate, gated
 from integration.scripted_extractor import CLASSES, card, files, put_card
-from integration.serving import archive
+from integration.serving import archive, serve
 from kinsight.contracts.ingest import IngestRequest
 from kinsight.contracts.jobs import Job, JobKind, JobState
 from kinsight.contracts.libraries import LibraryCreate
@@ -34,6 +34,7 @@ from kinsight.errors import (
     WrongLibrary,
 )
 from kinsight.jobs import JobContext
+from kinsight.local.ports import free_ports
 
 
 @pytest.fixture
@@ -126,6 +127,27 @@ async def test_another_librarys_building_and_ending_do_not_stand_in_the_way(
     assert ((await running.ended(built)).result or {})["promoted"] is False
     assert await library.live() is None
     assert gate(await library.promote("b-right-10")).promoted
+
+
+async def test_two_indexers_promote_one_after_the_other(library: Gated, measuring: Held) -> None:
+    """A switch drops what is built beside it, so nothing is."""
+    running = library.running
+    (port,) = free_ports(1)
+    async with serve(indexer.app.create_app(running.settings), port):
+        jobs = [
+            await running.indexer.promote("things", await library.add(model), queue=True)
+            for model in ("a-right-10", "b-right-10", "c-right-10")
+        ]
+        await asyncio.wait_for(measuring.begun.wait(), 10)
+        async with asyncio.timeout(10):  # both have taken one
+            while [(await running.rows.get(job.id)).state for job in jobs].count("running") < 2:
+                await asyncio.sleep(0.05)
+        measuring.go_on.set()
+        for job in jobs:
+            ended = await running.ended(job)
+            assert ended.state is JobState.SUCCEEDED, ended.error
+            assert gate(ended).promoted
+    assert len(await outcomes(library)) == 3
 
 
 async def test_models_that_cannot_go_live_here(library: Gated) -> None:

@@ -55,9 +55,12 @@ async def measure(
             live_card = await cards.card(store, live.model_id)
         except ModelNotFound:
             live_card = None  # what it was trained on cannot be known any more
-    async with pool.acquire() as connection:
-        chosen = await held_out(connection, candidate, card, live, live_card)
-    return await _Run(pool, engine, candidate, live, chosen, tell).measured()
+    try:
+        async with pool.acquire() as connection:
+            chosen = await held_out(connection, candidate, card, live, live_card)
+        return await _Run(pool, engine, candidate, live, chosen, tell).measured()
+    except asyncpg.UndefinedTableError as error:
+        raise Conflict("An index was dropped while it was measured; ask again.") from error
 
 
 class _Run:
@@ -102,15 +105,12 @@ class _Run:
         )
 
     async def _search(self, chunk: list[int]) -> None:
-        try:
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                by_candidate = await self._hits(connection, self._candidate, chunk, live=False)
-                by_live = await self._hits(connection, self._live, chunk, live=True)
-        except asyncpg.UndefinedTableError as error:
-            raise Conflict("An index was dropped while it was measured; ask again.") from error
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            by_candidate = await self._hits(connection, self._candidate, chunk, live=False)
+            by_live = await self._hits(connection, self._live, chunk, live=True)
         if self._chosen.same and self._live:  # one may have been deleted from either
             both = by_candidate.keys() & by_live.keys()
             by_candidate = {image_id: by_candidate[image_id] for image_id in both}

@@ -17,4 +17,5 @@ SEARCH_SECONDS = Histogram(
 )
 INGESTED = Counter("kinsight_ingested_files_total", "Files of bulk ingests.", ["outcome"])
 REINDEXED = Counter("kinsight_reindexed_images_total", "Images filed by re-indexing.")
+PROMOTIONS = Counter("kinsight_promotions_total", "Models that were to go live.", ["outcome"])
 BLOBS_SWEPT = Counter("kinsight_blobs_swept_total", "Blobs deleted that no image named any more.")

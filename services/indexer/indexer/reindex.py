@@ -8,11 +8,14 @@ what the live index lacks (after a rollback or a clear).
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from indexer import cards, gate, indexes, libraries, promotions
+from indexer import cards, gate, indexes, libraries, metrics, promotions
 from indexer.engines import Engine
 from indexer.fill import Fill
 from indexer.indexes import Index
@@ -23,7 +26,9 @@ from kinsight.errors import Conflict, NoModel
 from kinsight.jobs import JobContext
 from kinsight.store import Store
 
-_LOCKED_REST = 256  # so many images may be left when the library is locked for the switch
+_LOCK = 0x524549
+_LOCKED_REST = 256  # so many crops may be left to embed when the library is locked for the switch
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,24 @@ class ReindexJob:
     async def __call__(self, context: JobContext) -> dict[str, Any]:
         library = context.claim.library or ""
         library_id = await libraries.library_id(self.pool, library)
+        async with self._alone(library_id):
+            return await self._reindexed(context, library, library_id)
+
+    @asynccontextmanager
+    async def _alone(self, library_id: int) -> AsyncIterator[None]:
+        """One after another per library, also among several indexers: a switch drops what is
+        built beside it."""
+        async with self.pool.acquire() as connection:
+            await connection.execute("SELECT pg_advisory_lock($1, $2)", _LOCK, library_id)
+            try:
+                yield
+            finally:
+                if not connection.is_closed():  # a closed one has lost its locks anyway
+                    await connection.execute("SELECT pg_advisory_unlock($1, $2)", _LOCK, library_id)
+
+    async def _reindexed(
+        self, context: JobContext, library: str, library_id: int
+    ) -> dict[str, Any]:
         index, is_live = await self._index(context, library_id)
         if index is None:
             return {"library": library, "model": None, "indexed": 0, "failed": 0}
@@ -114,9 +137,7 @@ class _Ending:
             before = await promotions.of_job(connection, self.context.claim.id)
         if before and before.gate:
             return _result(before.outcome, before.gate)
-        if self.is_live:
-            return {"promoted": True, "outcome": "already live", "gate": None}
-        return await self._promoted()
+        return _ALREADY_LIVE if self.is_live else await self._promoted()
 
     async def _rebuilt(self) -> bool:
         async with self.job.pool.acquire() as connection, connection.transaction():
@@ -134,6 +155,8 @@ class _Ending:
             if decision is _Again.ANOTHER_IS_LIVE:
                 async with self.job.pool.acquire() as connection, connection.transaction():
                     live = await libraries.lock(connection, self.library_id)
+                if live and live.id == self.index.id:  # someone has rolled back to it meanwhile
+                    return _ALREADY_LIVE
                 measured = await gate.measure(
                     self.job.pool,
                     self.job.store,
@@ -168,6 +191,8 @@ class _Ending:
                 by=payload.get("by"),
                 reason=payload.get("reason"),
             )
+        _log.info("%s %s: %s", self.index.model_id, outcome, verdict.reason)
+        metrics.PROMOTIONS.labels(outcome).inc()
         return _result(outcome, verdict)
 
     async def _lock(self, connection: Connection) -> Index | None:
@@ -182,12 +207,16 @@ class _Ending:
 
         Returns False when more has come than can be filed while others wait.
         """
-        if await self.fill.missing(connection, _LOCKED_REST + 1) > _LOCKED_REST:
+        rest = _LOCKED_REST // self.index.crops
+        if await self.fill.missing(connection, rest + 1) > rest:
             return False
         while rows := await self.fill.next_rows(connection):
             await self.fill.file(rows, connection)
         await libraries.switch(connection, self.library_id, self.index)
         return True
+
+
+_ALREADY_LIVE: dict[str, Any] = {"promoted": True, "outcome": "already live", "gate": None}
 
 
 def _outcome(verdict: Gate, *, override: bool) -> Outcome:

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 
-from indexer import libraries, promotions, submission
+from indexer import libraries, metrics, promotions, submission
 from indexer.state import IndexerState
 from kinsight.contracts.base import Wire
 from kinsight.contracts.ingest import ModelUse
 from kinsight.contracts.jobs import Job, JobKind
 from kinsight.contracts.libraries import Library
-from kinsight.contracts.promotions import Crops, PromoteRequest, PromotionPage
+from kinsight.contracts.promotions import Crops, Outcome, PromoteRequest, PromotionPage
 
 router = APIRouter()
 
@@ -52,6 +52,7 @@ async def rollback(
     reason: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Library:
     library = await libraries.roll_back(state.pool, name, by, reason)
+    metrics.PROMOTIONS.labels(Outcome.ROLLED_BACK).inc()
     if library.indexed < library.images:  # what came in since the other model went live
         await state.jobs.submit(JobKind.REINDEX, {"mode": "catch-up"}, library=name)
     return library
