@@ -138,6 +138,34 @@ def test_evaluation_measures_every_space_and_routing(
     assert compared["argmax"] <= compared["adaptive"] <= compared["all"] == 1497
 
 
+def test_evaluation_by_ten_crops_leaves_out_what_the_library_has(
+    system: System, client: Kinsight, digits: Digits, tmp_path: Path
+) -> None:
+    for image in digits.held_out[:30]:
+        (tmp_path / image.label).mkdir(exist_ok=True)
+        (tmp_path / image.label / image.filename).write_bytes(image.data)
+    known = next(iter(client.images("digits")))
+    (tmp_path / str(known.label)).mkdir(exist_ok=True)
+    (tmp_path / str(known.label) / "known.png").write_bytes(client.content(known.id))
+    done = system.run(
+        *["evaluate", "digits", "--queries", str(tmp_path), "--crops", "10", "--per-class"]
+    )
+    assert done.code == 0, done.stderr
+    assert "30 queries on digits" in done.stdout
+    assert "10 crops each" in done.stdout
+    assert "1 more are left out" in done.stdout
+    evaluation = client.model(digits.model).card.evaluation
+    assert evaluation is not None
+    assert (evaluation["crops"], evaluation["near_duplicates"]) == (10, 1)
+    assert sum(one["queries"] for one in evaluation["per_class"].values()) == 30
+    shown = system.run("models", digits.model, "--per-class")
+    assert done.stdout.strip() in shown.stdout
+    (listed,) = [model for model in client.models("digits") if model.id == digits.model]
+    assert listed.card.evaluation is not None
+    assert listed.card.evaluation["confusion"] == {}
+    assert listed.card.evaluation["results"][0]["p_at_10"] == evaluation["results"][0]["p_at_10"]
+
+
 def test_pictures_come_back_as_they_were_sent(
     client: Kinsight, digits: Digits, scratch: str
 ) -> None:
