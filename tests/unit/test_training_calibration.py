@@ -117,3 +117,16 @@ def test_large_sets_are_sampled() -> None:
     assert len(many.sample(2_000, seed=1)) == 2_000
     first, again = many.sample(50, seed=1), many.sample(50, seed=1)
     np.testing.assert_array_equal(first.outputs.feature, again.outputs.feature)
+
+
+def test_queries_that_come_upon_empty_tables_set_no_match_distance() -> None:
+    database = _images(40, 4)
+    elsewhere = database.outputs.probabilities.copy()
+    elsewhere[:, 3] = 0  # nobody is filed in the last table
+    empty = Labelled(database.outputs._replace(probabilities=elsewhere), database.labels)
+    queries = _images(30, 5, sureness=0.0)
+    sure = np.full_like(queries.outputs.probabilities, 0.0)
+    sure[:, 3] = 1
+    lost = Labelled(queries.outputs._replace(probabilities=sure), queries.labels)
+    chosen = calibrate(empty, lost, feature_metric="euclidean", seed=0, advance=lambda _: None)
+    assert chosen.match_distance == {}

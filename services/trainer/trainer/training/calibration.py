@@ -24,6 +24,7 @@ _MOST_TABLES = 8
 _TOLERANCE = 0.005
 _MATCH_QUANTILE = 0.995
 _HITS = 10
+_SPACES = ("softmax", "feature", "hash", "auto")  # in the order of `_Query.nearest`
 _BLOCK = 64
 
 
@@ -87,9 +88,12 @@ def calibrate(
         routing_threshold=threshold,
         routing_limit=limit,
         shortlist=shortlist,
-        match_distance=dict(
-            zip(("softmax", "feature", "hash", "auto"), limits.tolist(), strict=True)
-        ),
+        # Where queries come upon empty tables no distance is beyond all of them: no limit then.
+        match_distance={
+            space: limit
+            for space, limit in zip(_SPACES, limits.tolist(), strict=True)
+            if np.isfinite(limit)
+        },
     )
 
 
