@@ -12,6 +12,7 @@ import typer
 # The command line may not load the recipes (they need torch); a test holds this to theirs.
 RECIPE_OPTIONS = frozenset(
     {
+        "average_decay",
         "balance",
         "batch_size",
         "centring",
@@ -21,12 +22,15 @@ RECIPE_OPTIONS = frozenset(
         "crop_padding",
         "crops",
         "epochs",
+        "label_smoothing",
         "learning_rate",
         "mirror",
         "momentum",
         "patience",
+        "precision",
         "pretrained_rate",
         "quantisation",
+        "smallest_input",
         "warmup",
         "weight_decay",
     }

@@ -9,6 +9,7 @@ from kinsight.errors import UnknownRecipe
 from kinsight.networks.options import describe, parse
 from trainer.recipes.average import AverageRecipe
 from trainer.recipes.base import Recipe, RecipeOptions, Trained
+from trainer.recipes.fast import FastRecipe
 from trainer.recipes.fine_tune import FineTuneRecipe
 from trainer.recipes.head import HeadRecipe
 from trainer.recipes.paper_2012 import Paper2012Recipe
@@ -25,6 +26,7 @@ __all__ = [
 
 RECIPES: dict[str, Recipe] = {
     "average": AverageRecipe(),
+    "fast": FastRecipe(),
     "fine-tune": FineTuneRecipe(),
     "head": HeadRecipe(),
     "paper-2012": Paper2012Recipe(),

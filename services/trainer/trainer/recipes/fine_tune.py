@@ -6,9 +6,6 @@ move at one rate that rises first and then falls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import torch
 from pydantic import Field
 from torch import nn
@@ -17,6 +14,7 @@ from trainer.recipes.base import Recipe, RecipeOptions, Trained
 from trainer.recipes.whole_network import on_device, trained, validation
 from trainer.training.batches import Augmentation, PictureBatches, usual_padding
 from trainer.training.loop import Task, train
+from trainer.training.parameter_groups import parameter_groups
 from trainer.training.run import Run
 from trainer.training.schedule import warmup_cosine
 
@@ -84,25 +82,11 @@ class FineTuneRecipe(Recipe):
 def _optimiser(
     network: nn.Module, pretrained: frozenset[str], options: FineTuneOptions
 ) -> torch.optim.Optimizer:
-    rate = options.learning_rate or (_RATE_PRETRAINED if pretrained else _RATE_FROM_SCRATCH)
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        # Biases and the scales of normalisation layers are vectors; decay would only shift them.
-        groups.setdefault((name in pretrained, parameter.ndim > 1), []).append(parameter)
-    parameters = _groups(groups.items(), rate, options)
-    return torch.optim.SGD(parameters, momentum=options.momentum, fused=True)
-
-
-def _groups(
-    groups: Iterable[tuple[tuple[bool, bool], list[nn.Parameter]]],
-    rate: float,
-    options: FineTuneOptions,
-) -> list[dict[str, Any]]:
-    described = []
-    for (is_pretrained, decays), parameters in groups:
-        own = rate * (options.pretrained_rate if is_pretrained else 1.0)
-        decay = options.weight_decay if decays else 0.0
-        described.append(
-            {"params": parameters, "lr": own, "initial_lr": own, "weight_decay": decay}
-        )
-    return described
+    groups = parameter_groups(
+        network,
+        pretrained,
+        rate=options.learning_rate or (_RATE_PRETRAINED if pretrained else _RATE_FROM_SCRATCH),
+        pretrained_rate=options.pretrained_rate,
+        weight_decay=options.weight_decay,
+    )
+    return torch.optim.SGD(groups, momentum=options.momentum, fused=True)

@@ -1,0 +1,136 @@
+"""Recipe `fast`: today's practice for the best accuracy in a given time.
+
+Mixed precision, one cycle of the rate, Nesterov momentum, label smoothing, an average of the
+weights, and smaller pictures at first where the network takes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from kinsight.networks.precision import mixed_precision
+from trainer.recipes.base import Recipe, RecipeOptions, Trained
+from trainer.recipes.whole_network import on_device, trained, validation
+from trainer.training.average import WeightAverage
+from trainer.training.batches import Augmentation, PictureBatches, usual_padding
+from trainer.training.loop import Task, train
+from trainer.training.parameter_groups import parameter_groups
+from trainer.training.progressive import growing_sizes
+from trainer.training.run import Run
+from trainer.training.schedule import one_cycle
+
+_RATE_PRETRAINED = 0.01
+_RATE_FROM_SCRATCH = 0.05
+# Steps between updates of the average: each reads all weights.
+_AVERAGED_EVERY = 4
+
+
+class FastOptions(RecipeOptions):
+    batch_size: int = Field(default=128, ge=2, le=4096, description="Images per step.")
+    epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the images.")
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="Highest rate of new layers; null: 0.01 with given weights, 0.05 from scratch.",
+    )
+    pretrained_rate: float = Field(
+        default=0.1, ge=0, le=1, description="Factor on the rate for layers with given weights."
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Of SGD with Nesterov's step.")
+    weight_decay: float = Field(default=5e-4, ge=0, le=1, description="On weights, not biases.")
+    warmup: float = Field(
+        default=0.2, ge=0, lt=1, description="Part of the run over which the rate rises."
+    )
+    clip_norm: float | None = Field(
+        default=5.0, gt=0, description="Largest norm of a step's gradient; null: no limit."
+    )
+    label_smoothing: float = Field(
+        default=0.1, ge=0, lt=1, description="Part of each label that is spread over all classes."
+    )
+    average_decay: float = Field(
+        default=0.99,
+        ge=0,
+        lt=1,
+        description="Of the moving average of the weights, a step; 0: the last weights.",
+    )
+    smallest_input: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Side of the first inputs, as a part of the network's; they grow to all of it. "
+        "1, or a network that takes one size only: no growth.",
+    )
+    mirror: bool = Field(default=True, description="Mirror half of the images.")
+    crop_padding: int | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="Pixels a random crop may reach over the canvas's edge; null: an eighth of "
+        "the input where the canvas is no larger than it, else 0.",
+    )
+    precision: Literal["mixed", "full"] = Field(
+        default="mixed",
+        description="mixed: multiply in bfloat16 where the device is faster in it; full: float32.",
+    )
+
+
+class FastRecipe(Recipe):
+    options = FastOptions
+
+    def train(self, run: Run, options: RecipeOptions) -> Trained:
+        assert isinstance(options, FastOptions)
+        network, side, canvas = on_device(run), run.pictures.side, run.pictures.canvas
+        padding = options.crop_padding
+        if padding is None:
+            padding = usual_padding(side=side, canvas=canvas)
+        augmentation = Augmentation(
+            padding=padding,
+            mirror=options.mirror,
+            sizes=growing_sizes(network, side, options.smallest_input),
+        )
+        training = run.data.split.training
+        average = WeightAverage(network, decay=options.average_decay, every=_AVERAGED_EVERY)
+        task = Task(
+            module=network,
+            inputs=PictureBatches(run.pictures, training, augmentation, seed=run.seed),
+            labels=run.data.labels[training],
+            loss=dataclasses.replace(options.loss(run), label_smoothing=options.label_smoothing),
+            optimiser=_optimiser(network, run.pretrained, options),
+            schedule=one_cycle(options.warmup),
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            clip_norm=options.clip_norm,
+            validate=validation(run),
+            key=run.key(),
+            seed=run.seed,
+            average=average if options.average_decay else None,
+            precision=_precision(run, options),
+        )
+        return trained(run, train(task, run.device, run.checkpoints, run.reporter))
+
+
+def _precision(run: Run, options: FastOptions) -> Callable[[], AbstractContextManager[None]]:
+    if options.precision == "full":
+        return nullcontext
+    return lambda: mixed_precision(run.device.torch, on_processors=True)
+
+
+def _optimiser(
+    network: nn.Module, pretrained: frozenset[str], options: FastOptions
+) -> torch.optim.Optimizer:
+    groups = parameter_groups(
+        network,
+        pretrained,
+        rate=options.learning_rate or (_RATE_PRETRAINED if pretrained else _RATE_FROM_SCRATCH),
+        pretrained_rate=options.pretrained_rate,
+        weight_decay=options.weight_decay,
+    )
+    return torch.optim.SGD(groups, momentum=options.momentum, nesterov=True, fused=True)
