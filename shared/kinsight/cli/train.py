@@ -32,7 +32,7 @@ def train(
         str, typer.Option(help="alexnet, torchvision/NAME, or ensemble.")
     ] = "alexnet",
     recipe: Annotated[
-        str, typer.Option(help="fine-tune, head, … ; average for an ensemble.")
+        str, typer.Option(help="fine-tune, head, fast, paper-2012; average for an ensemble.")
     ] = "fine-tune",
     weights: Annotated[
         str, typer.Option(help="default (torchvision's download), none, sha256:…, or a file.")
