@@ -38,29 +38,6 @@ _ROW = {
     "milliseconds_mean": 1.25,
 }
 _EVALUATION = {"library": "shop", "model": "m1", "queries": 372, "results": [_ROW]}
-_OF_CLASS = {"p_at_1": 0.5, "p_at_5": 0.4, "p_at_10": 0.3, "p_at_100": 0.2, "map": 0.25}
-_MEASURED = {
-    **_EVALUATION,
-    "crops": 10,
-    "near_duplicates": 4,
-    "results": [
-        {
-            **_ROW,
-            "routing_recall": 0.975,
-            "hash_recall": 0.5,
-            "bytes_per_image": 5126,
-            "per_class": {
-                "hat": {"queries": 200, **_OF_CLASS},
-                "shirt": {"queries": 172, **_OF_CLASS, "p_at_10": 0.1},
-            },
-        }
-    ],
-    "per_class": {
-        "hat": {"queries": 200, "top1_error": 0.1, "top5_error": 0},
-        "shirt": {"queries": 172, "top1_error": 0.25, "top5_error": 0.01},
-    },
-    "confusion": {"hat": {"hat": 180, "shirt": 20}, "shirt": {"shirt": 129, "hat": 43}},
-}
 
 
 def _kinsight(*arguments: str, **environment: str) -> Result:
@@ -253,28 +230,6 @@ def test_evaluate_measures_the_live_model(tmp_path: Path) -> None:
     assert [seen.headers.get("content-type") for seen in sent] == ["application/x-tar", None]
     row = next(line for line in for_people.stdout.splitlines() if "adaptive" in line)
     assert row.split()[2:5] == ["0.9000", "0.8800", "0.8700"]
-
-
-def test_evaluate_shows_classes_and_what_is_confused() -> None:
-    with serve(lambda seen: _evaluating(seen, _MEASURED)) as gateway:
-        result = _kinsight(
-            *["evaluate", "shop", "--crops", "10", "--per-class", "--url", gateway.url]
-        )
-    assert result.exit_code == 0, result.stderr
-    (sent,) = [seen for seen in gateway.seen if seen.method == "POST"]
-    assert sent.query == {"crops": ["10"]}
-    lines = [line.split() for line in result.stdout.splitlines()]
-    assert "10 crops each" in result.stdout
-    assert "4 more are left out" in result.stdout
-    (row,) = [line for line in lines if line[:2] == ["auto", "adaptive"]]
-    assert row[-5:] == ["97.5%", "50.0%", "5,126", "120.5", "1.25"]
-    classes = [line for line in lines if line and line[0] in ("hat", "shirt")]
-    # The worse class first, then the pair that is confused more often.
-    assert classes[0] == [
-        *["shirt", "172", "0.5000", "0.4000", "0.1000", "0.2000", "0.2500", "25.00%", "1.00%"]
-    ]
-    assert classes[1][0] == "hat"
-    assert classes[2:] == [["shirt", "hat", "43", "172"], ["hat", "shirt", "20", "200"]]
 
 
 def test_evaluate_without_a_model_says_how_to_train() -> None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kinsight.contracts.ingest import BatchAnswer
 from trainer import evaluation
 from trainer.evaluation import Queries
+from trainer.jobs.evaluation_run import found_by
 from trainer.tally import Found, Tally, bytes_per_image
 
 RANKINGS = st.lists(st.sampled_from(["cat", "dog", None]), max_size=140)
@@ -51,6 +53,38 @@ def test_a_tally_worked_by_hand() -> None:
     assert (cat.queries, cat.p_at_1, cat.p_at_5) == (2, 0.5, pytest.approx(1 / 5))
     assert cat.map == pytest.approx((1 + 1 / 2) / 2)
     assert (dog.queries, dog.p_at_1, dog.map) == (1, 1, pytest.approx(2 / 4))
+
+
+def test_what_routing_and_hash_keep_worked_by_hand() -> None:
+    def answer(*image_ids: int) -> BatchAnswer:
+        labels = ["cat" if image_id < 10 else "dog" for image_id in image_ids]
+        distances = [float(rank) for rank in range(len(image_ids))]
+        return BatchAnswer(
+            image_ids=list(image_ids),
+            labels=labels,
+            distances=distances,
+            compared=20,
+            search_ms=1.5,
+        )
+
+    answers = {
+        ("feature", "argmax"): [answer(1, 2, 3, 4)],
+        ("auto", "argmax"): [answer(2, 11, 1, 12)],
+        ("auto", "all"): [answer(2, 15, 11, 16, 12)],
+    }
+    found = found_by(answers, "auto", "argmax", ["cat"])
+    assert found.relevant[0, :5].tolist() == [True, False, True, False, False]
+    assert found.routing_recall is not None
+    assert found.routing_recall.tolist() == [3 / 5]  # 2, 11 and 12 of what `all` finds
+    assert found.hash_recall is not None
+    assert found.hash_recall.tolist() == [2 / 4]  # 1 and 2 of what `feature` finds in that table
+    assert found.milliseconds is not None
+    assert (found.compared.tolist(), found.milliseconds.tolist()) == ([20], [1.5])
+    answers["feature", "all"] = [answer(1, 2, 3, 5)]
+    exact = found_by(answers, "feature", "argmax", ["cat"])
+    assert exact.hash_recall is None
+    assert exact.routing_recall is not None
+    assert exact.routing_recall.tolist() == [3 / 4]
 
 
 @settings(deadline=None)

@@ -13,7 +13,7 @@ from kinsight.cli.options import ApiKey, Json, PerClass, Url, Wait
 from kinsight.cli.output import note
 from kinsight.cli.progress import UploadBar
 from kinsight.cli.session import Session, open_session
-from kinsight.errors import KinsightError, NoModel
+from kinsight.errors import KinsightError, NoModel, WrongLibrary
 
 if TYPE_CHECKING:
     from kinsight.cli.output import Output
@@ -71,7 +71,7 @@ def evaluate(
     Queries that the library holds already, or nearly, are left out.
     """
     with open_session(context, url, api_key, json) as session:
-        job = _start(session, model or live_model(session, library), queries, crops)
+        job = _start(session, _model_of(session, library, model), queries, crops)
         if not wait:
             if session.out.json:
                 session.out.document(job)
@@ -84,6 +84,19 @@ def evaluate(
             session.out.document(evaluation)
         else:
             print_evaluation(session.out, evaluation.model_dump(), per_class=per_class)
+
+
+def _model_of(session: Session, library: str, model: str | None) -> str:
+    """Raises LibraryNotFound, NoModel, ModelNotFound, WrongLibrary."""
+    if model is None:
+        return live_model(session, library)
+    own = session.client.model(model).library
+    if own != library:
+        raise WrongLibrary(
+            f"The model {model} is of the library {own}, not of {library}; "
+            f"`kinsight models --library {library}` lists those that can be evaluated here."
+        )
+    return model
 
 
 def live_model(session: Session, library: str) -> str:
@@ -132,6 +145,8 @@ def print_evaluation(out: Output, document: Mapping[str, Any], *, per_class: boo
     out.line(
         f"The network's own error: {any_row.top1_error:.2%} top-1, {any_row.top5_error:.2%} top-5"
     )
+    if evaluation.embed_milliseconds_mean is not None:
+        out.line(f"Embedding took {evaluation.embed_milliseconds_mean:.1f} ms per query")
     if per_class:
         _print_classes(out, evaluation)
     _print_confusions(out, evaluation)

@@ -127,7 +127,7 @@ class EvaluationRun:
             )
             self._tell(source, len(usable) * (number + 1) / len(self._tallies))
         for tally in self._tallies:
-            tally.add(queries, _found(answers, tally.space, tally.routing, queries.labels))
+            tally.add(queries, found_by(answers, tally.space, tally.routing, queries.labels))
         self._predictions.add(queries, embeddings.probabilities)
         self._queries += len(usable)
         metrics.QUERIES_EVALUATED.inc(len(usable))
@@ -197,7 +197,7 @@ class EvaluationRun:
         )
 
 
-def _found(
+def found_by(
     answers: dict[tuple[str, str], list[BatchAnswer]], space: str, routing: str, labels: list[str]
 ) -> Found:
     """What one space under one routing mode found, held against the exhaustive and the exact."""
