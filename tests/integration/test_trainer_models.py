@@ -138,7 +138,10 @@ async def points(running: System, job: str, numbers: range, *, pace: float = 0.1
         iterations_per_second=None,
         points=[],
     )
-    new = [CurvePoint(iteration=n, seconds=n * pace, loss=1 / (n + 1)) for n in numbers]
+    new = [
+        CurvePoint(iteration=n, seconds=n * pace, loss=1 / (n + 1), training_accuracy=n / 10_000)
+        for n in numbers
+    ]
     async with running.pool.acquire() as connection:
         await curves.begin(connection, run)
         await curves.rewind(connection, job, numbers[0])
@@ -156,6 +159,7 @@ async def test_curves_of_several_runs(running: System) -> None:
     assert (iterations[0], iterations[-1]) == (0, 4998)
     assert len({b - a for a, b in pairwise(iterations[:-1])}) == 1
     assert second.points[-1].iteration == 499
+    assert second.points[-1].training_accuracy == pytest.approx(0.0499)
     assert first.iterations_per_second == pytest.approx(10, rel=1e-4)
     assert second.iterations_per_second == pytest.approx(5, rel=1e-4)
     assert third.iterations_per_second is None

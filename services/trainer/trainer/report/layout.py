@@ -36,17 +36,18 @@ figure {
   margin: .75rem 0 1.25rem; padding: .75rem; overflow-x: auto;
   background: #fff; border: 1px solid var(--line); border-radius: .5rem;
 }
-img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+img { display: block; max-width: max(100%, 40rem); height: auto; margin: 0 auto; }
 details { margin: 1rem 0; }
 summary { cursor: pointer; font-weight: 600; }
 .scroll { overflow-x: auto; }
 table { margin-top: .4rem; border-collapse: collapse; font-size: .9375rem; }
 th, td {
   padding: .3rem 1.5rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left;
-  overflow-wrap: anywhere; font-variant-numeric: tabular-nums;
+  overflow-wrap: break-word; font-variant-numeric: tabular-nums;
 }
-th { color: var(--muted); font-weight: 500; }
-.right { text-align: right; overflow-wrap: normal; white-space: nowrap; }
+td { max-width: 24rem; }
+th { color: var(--muted); font-weight: 500; white-space: nowrap; }
+.right { text-align: right; white-space: nowrap; }
 meter { width: 8rem; vertical-align: middle; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.5rem; margin: 0; }
 dt { color: var(--muted); }

@@ -19,6 +19,8 @@ _MEASURES = (
     ("p_at_10", "P@10", "{:.3f}"),
     ("p_at_100", "P@100", "{:.3f}"),
     ("map", "mAP", "{:.3f}"),
+    ("routing_recall", "kept by routing", "{:.3f}"),
+    ("hash_recall", "kept by code", "{:.3f}"),
     ("compared_mean", "compared", "{:,.0f}"),
     ("milliseconds_mean", "ms", "{:.2f}"),
 )
@@ -101,10 +103,12 @@ def evaluation(found: Mapping[str, Any]) -> str:
         ]
         for row in results
     )
-    errors = [row["top1_error"] for row in results if row.get("top1_error") is not None]
     said = f"{found.get('queries', 0):,} queries against the library as it was indexed then."
-    if errors:
-        said += f" Top-1 error of the network: {part(errors[0], digits=2)}."
+    for field, name in (("top1_error", "Top-1"), ("top5_error", "Top-5")):
+        # The network's own, the same in every row.
+        errors = [row[field] for row in results if isinstance(row.get(field), int | float)]
+        if errors:
+            said += f" {name} error of the network: {part(errors[0], digits=2)}."
     return f'<p class="note">{escape(said)}</p>' + _table("By space and routing", columns, rows)
 
 
