@@ -14,6 +14,7 @@ from trainer.reproduce.alexnet_table_1 import AlexNetTable1
 from trainer.reproduce.alexnet_table_2 import AlexNetTable2
 from trainer.reproduce.base import SCALES, Reproduction, Scale
 from trainer.reproduce.cbir_figure_13 import CbirFigure13
+from trainer.reproduce.cbir_k_tables import CbirKTables
 from trainer.reproduce.cbir_table_1 import CbirTable1
 from trainer.reproduce.cbir_table_2 import CbirTable2
 from trainer.reproduce.hash_accuracy import HashTable1, HashTable2, HashTable3
@@ -26,6 +27,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     for one in (
         CbirTable1(),
         CbirTable2(),
+        CbirKTables(),
         CbirFigure13(),
         AlexNetFigure1(),
         AlexNetFigure3(),

@@ -10,12 +10,16 @@ from trainer.reproduce.prepared import Most
 
 # Pictures up to this side get AlexNet's stem for small pictures.
 SMALL_PICTURES = 64
+_HANDFUL = 200
 
 
 def handful(scale: Scale, *, small: int, train: int = 8, test: int = 4) -> Most:
-    """A few pictures of each class at `smoke`, `small` in all at that scale, all at `full`."""
+    """A few pictures of each class at `smoke` (two where there are many), all at `full`.
+
+    small: training pictures in all at that scale. train, test: pictures of each class at `smoke`.
+    """
     if scale == "smoke":
-        return Most(train, test)
+        return Most(train, test, total=_HANDFUL)
     return Most(total=small) if scale == "small" else Most()
 
 
