@@ -15,6 +15,7 @@ from integration.digits import digits, request
 from integration.serving import System, system
 from kinsight.clients.admin import AdminClient
 from kinsight.contracts.jobs import JobState
+from kinsight.contracts.libraries import LibraryPatch
 from kinsight.errors import LibraryNotFound, ModelInUse, ModelNotFound, NoModel
 
 
@@ -60,6 +61,7 @@ async def test_two_models_of_one_library(running: System) -> None:
 
     with pytest.raises(ModelInUse, match="digits"):
         await client.delete_model(first)
+    await running.indexer.patch_library("digits", LibraryPatch(floor=0))  # they are small models
     job = await running.ended(await running.indexer.promote("digits", second))
     assert job.state is JobState.SUCCEEDED, job.error
     name, value = await p_at_10(client)
