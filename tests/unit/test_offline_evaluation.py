@@ -116,7 +116,8 @@ def test_figures_are_those_of_plain_rankings(metric: str) -> None:
             assert row.hash_recall == pytest.approx(np.mean(exact))
         else:
             assert row.hash_recall is None
-            assert row.map_all == pytest.approx(np.mean(whole)), (space, routing)
+            # Features that differ by less than single precision may change places.
+            assert row.map_all == pytest.approx(np.mean(whole), rel=1e-5), (space, routing)
     wrong = queries.outputs.probabilities.argmax(axis=1) != queries.labels
     assert all(row.top1_error == pytest.approx(wrong.mean()) for row in found.values())
     sizes = [found[space, "all"].bytes_per_image for space in SPACES]

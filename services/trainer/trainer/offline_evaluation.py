@@ -228,7 +228,8 @@ class _Points:
         # Around their mean the squares are small, and with them what the products round away.
         self._mean = points.mean(axis=0, keepdims=True)
         self._points = points - self._mean
-        self._squares = np.einsum("nd,nd->n", self._points, self._points)
+        squares = np.einsum("nd,nd->n", self._points, self._points, dtype=np.float64)
+        self._squares = squares.astype(points.dtype)
 
     def order(self, queries: NDArray[np.floating]) -> Order:
         """(Q, N): rows by squared distance |q|² + |r|² − 2 q·r, equal ones by their number."""
