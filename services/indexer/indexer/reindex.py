@@ -8,6 +8,7 @@ what the live index lacks (after a rollback or a clear).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from kinsight.jobs import JobContext
 from kinsight.store import Store
 
 _LOCK = 0x524549
+_LOOK_SECONDS = 0.5
 _LOCKED_REST = 256  # so many crops may be left to embed when the library is locked for the switch
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,11 @@ class ReindexJob:
         """One after another per library, also among several indexers: a switch drops what is
         built beside it."""
         async with self.pool.acquire() as connection:
-            await connection.execute("SELECT pg_advisory_lock($1, $2)", _LOCK, library_id)
+            # Asked for again and again: a statement that waits would run into its time limit.
+            while not await connection.fetchval(  # noqa: ASYNC110
+                "SELECT pg_try_advisory_lock($1, $2)", _LOCK, library_id
+            ):
+                await asyncio.sleep(_LOOK_SECONDS)
             try:
                 yield
             finally:
