@@ -15,12 +15,14 @@ import pytest
 import feature_extractor.app
 import indexer.app
 import trainer.app
-from integration.digits import LABELS, digits, request
+from integration.digits import LABELS, SMALL, digits, request
 from integration.serving import System, archive, system
 from kinsight.contracts.evaluation import Evaluation
 from kinsight.contracts.jobs import Job, JobState
+from kinsight.contracts.libraries import LibraryPatch
 from kinsight.contracts.models import TrainingRun
 from kinsight.errors import JobFinished
+from kinsight.store import blob_key
 from trainer import curves
 
 
@@ -156,12 +158,17 @@ async def test_stopped_service_goes_on_from_the_checkpoint(running: System) -> N
 
 
 def training_process() -> psutil.Process | None:
+    return next(iter(training_processes()), None)
+
+
+def training_processes() -> list[psutil.Process]:
+    found = []
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             alive = child.status() != psutil.STATUS_ZOMBIE
             if alive and "trainer.training.process" in child.cmdline():
-                return child
-    return None
+                found.append(child)
+    return found
 
 
 @pytest.mark.slow
@@ -224,4 +231,96 @@ async def test_failed_promotion_keeps_the_model(running: System) -> None:
     (model,) = (await running.trainer.models()).models
     assert model.id in job.error["detail"]
     assert "is trained and kept" in job.error["detail"]
+    assert await leftovers(running) == []
+
+
+@pytest.mark.slow
+async def test_a_worse_model_is_refused_and_the_job_says_so(running: System) -> None:
+    """Ten crops in the index, and a picture that is gone from the store since."""
+    images = (await running.indexer.images("digits", {"page_size": 1})).images
+    await running.store.delete(blob_key(images[0].sha256))
+    trained = {"epochs": 12, "batch_size": 16, "learning_rate": 0.05, "mirror": False}
+    asked = request(crops=10, recipe_options=trained)
+    job = await running.ended(await running.trainer.train(asked))
+    assert job.state is JobState.SUCCEEDED, job.error
+    assert job.result is not None
+    assert job.result["unreadable_images"] == 1
+    assert job.result["unreadable_files"] == [images[0].filename]
+    assert job.result["promoted"] is True
+    assert job.result["gate"]["promoted"] is True
+    first = job.result["model"]
+    crops = await running.pool.fetchval("SELECT crops FROM indexes WHERE model_id = $1", first)
+    assert crops == 10
+    # So short a code and so little training that the floor is out of reach.
+    await running.indexer.patch_library("digits", LibraryPatch(floor=1.0))
+    untrained = request(
+        network_options={**SMALL, "hash_bits": 8, "fc_width": 8},
+        recipe_options={"epochs": 1, "batch_size": 16, "learning_rate": 1e-9},
+    )
+    job = await running.ended(await running.trainer.train(untrained))
+    assert job.state is JobState.SUCCEEDED, job.error
+    assert job.result is not None
+    assert job.result["promoted"] is False, job.result
+    assert job.result["gate"]["p_at_10"] < 1
+    assert "below the library's floor" in job.result["gate"]["reason"]
+    assert job.result["gate"]["same_images"] is True
+    assert (await running.indexer.library("digits")).model == first
+
+
+@pytest.mark.slow
+async def test_a_diverged_run_leaves_weights_to_go_on_from(running: System) -> None:
+    # The weights shrink while the rate rises, and grow ninefold a step once it is too high.
+    rising = {
+        "epochs": 200,
+        "batch_size": 16,
+        "learning_rate": 10,
+        "weight_decay": 1,
+        "warmup": 0.9,
+        "clip_norm": None,
+        "mirror": False,
+        "checkpoint_seconds": 0.1,
+    }
+    job = await running.ended(await running.trainer.train(request(recipe_options=rising)))
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "training-diverged"
+    assert "try learning_rate 2 (a fifth of 10)" in job.error["detail"]
+    assert job.error["iteration"] > 0
+    assert job.error["weights"] in job.error["detail"]
+    assert await leftovers(running) == []
+    again = request(weights=job.error["weights"], then="nothing")
+    job = await running.ended(await running.trainer.train(again))
+    assert job.state is JobState.SUCCEEDED, job.error
+    assert job.result is not None
+    assert (await running.trainer.model(job.result["model"])).card.weights == again.weights
+
+
+@pytest.mark.slow
+async def test_two_processes_train_a_job_and_survive_the_loss_of_one(
+    running: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running.stop("trainer")
+    monkeypatch.setenv("KINSIGHT_TRAINER_PROCESSES", "2")
+    await running.start("trainer", trainer.app.create_app)
+    options = {"epochs": 5000, "batch_size": 16, "checkpoint_seconds": 1}
+    job = await running.trainer.train(request(recipe_options=options))
+    async with asyncio.timeout(90):
+        while await running.store.size(f"checkpoints/{job.id}/training.pt") is None:
+            await asyncio.sleep(0.05)
+    ranks = training_processes()
+    assert len(ranks) == 2
+    ranks[1].kill()
+    before = iteration(await running.rows.get(job.id))
+    resumed = await running.until(
+        job,
+        lambda found: (
+            found.state.ended
+            or (iteration(found) > before and len({*training_processes(), *ranks}) == 4)
+        ),
+    )
+    assert resumed.state is JobState.RUNNING, resumed.error
+    assert not any(rank.is_running() for rank in ranks)
+    await running.rows.cancel(job.id)
+    assert (await running.ended(job, 10)).state is JobState.CANCELLED
+    assert training_processes() == []
     assert await leftovers(running) == []
