@@ -53,6 +53,9 @@ def test_interrupted_reading_goes_on_at_the_same_file(tmp_path: Path, kind: str)
                 archive.addfile(info, io.BytesIO(data))
     assert read(path, 3) == read(path)[3:]
     assert [m.data for m in read(path)] == list(files.values())
+    archive = open_archive(path, "folders", LIMIT)
+    assert list(archive.names()) == list(enumerate(files))
+    assert list(archive.chosen({5, 2})) == [read(path)[2], read(path)[5]]
 
 
 def test_names_that_lead_out_are_refused(tmp_path: Path) -> None:

@@ -25,7 +25,11 @@ class Listener(io.StringIO):
         curve.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, text: str, /) -> int:
-        event = json.loads(text)
+        try:
+            event = json.loads(text)
+        except ValueError:  # what a library prints is no event
+            self._say(text.rstrip())
+            return len(text)
         if event["event"] == "progress":
             self._progress(event["progress"])
         elif event["event"] == "curve":

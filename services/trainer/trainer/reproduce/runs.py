@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from trainer.reproduce.report import TrainedModel
 from trainer.training.events import Reporter
 from trainer.training.spec import Spec
 
+_ALONE = ("trainer.training.process",)
+_TOGETHER = ("trainer.training.torchrun",)
 # When its first attempt began, and its curve so far.
 _OF_ONE_RUN = ("started-at", "curve.ndjson")
 
@@ -88,10 +90,12 @@ class Runs:
         card = self._card(spec.model_id)
         if card is not None:
             self._say(f"{plan.name}: trained before, taken from work")
-        elif apart is None:
-            card = self._carry_out(spec, plan)
+        elif apart is not None:
+            card = self._carry_out_apart(spec, plan, apart, _ALONE)
+        elif (devices := _devices()) > 1:
+            card = self._carry_out_apart(spec, plan, {}, (*_TOGETHER, str(devices)))
         else:
-            card = self._carry_out_apart(spec, plan, apart)
+            card = self._carry_out(spec, plan)
         return Run(plan, card, self._points(spec.job_id))
 
     def spec(self, data: Prepared, plan: Plan) -> Spec:
@@ -158,12 +162,18 @@ class Runs:
         reporter.done(card)
         return card
 
-    def _carry_out_apart(self, spec: Spec, plan: Plan, environment: Mapping[str, str]) -> ModelCard:
+    def _carry_out_apart(
+        self,
+        spec: Spec,
+        plan: Plan,
+        environment: Mapping[str, str],
+        program: Sequence[str],
+    ) -> ModelCard:
         file = spec.scratch / f"{spec.job_id}.json"
         file.write_text(spec.model_dump_json())
         listener = self._listener(spec, plan)
         process = subprocess.Popen(
-            [sys.executable, "-m", "trainer.training.process", str(file)],
+            [sys.executable, "-m", *program, str(file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -202,6 +212,12 @@ class Runs:
                 points.pop()
             points.append(point)
         return points
+
+
+def _devices() -> int:
+    from trainer.training.devices import device_count  # brings torch
+
+    return device_count()
 
 
 def _of_run(plan: Plan, error: KinsightError) -> KinsightError:

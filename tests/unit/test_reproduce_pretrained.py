@@ -1,0 +1,73 @@
+"""`--weights`: what of a given AlexNet goes into the papers' networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kinsight import networks
+from kinsight.errors import UnfitWeights
+from trainer.reproduce.pretrained import Pretrained
+
+_SMALL: dict[str, Any] = {"input_size": 32, "width": 0.1, "fc_width": 64, "hash_bits": 16}
+
+
+def _given(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    torch.manual_seed(7)
+    state = networks.build("alexnet", {**_SMALL, "hash_bits": 0}, classes=5).state_dict()
+    save_file(state, folder / "given.safetensors")
+    return folder / "given.safetensors", state
+
+
+def test_every_layer_of_the_same_shape_is_taken(tmp_path: Path) -> None:
+    file, given = _given(tmp_path)
+    pretrained = Pretrained.of(file, tmp_path / "store")
+    assert pretrained is not None
+    fitted = pretrained.into(_SMALL, {}, seed=0)
+    assert fitted is not None and fitted.network == "alexnet" and not pretrained.told
+    name = fitted.weights.removeprefix("sha256:")
+    state = load_file(tmp_path / "store" / "weights" / f"{name}.safetensors")
+    # What training itself asks of weights: all but the head is there.
+    fit = networks.check_fit("alexnet", fitted.options, state, classes=3)
+    assert all(fresh.startswith("head.") for fresh in fit.fresh)
+    for key, tensor in state.items():
+        assert torch.equal(tensor, given[key]), key
+
+
+def test_layers_of_another_shape_start_afresh_and_are_told(tmp_path: Path) -> None:
+    file, given = _given(tmp_path)
+    pretrained = Pretrained.of(file, tmp_path / "store")
+    assert pretrained is not None
+    variant = {"activation": "maxout", "pooling": "max-average"}
+    # Two pieces of half the units: the first hidden layer has the given one's shape.
+    options = {**_SMALL, **variant, "fc_width": 32}
+    fitted = pretrained.into(options, variant, seed=0)
+    assert fitted is not None
+    (told,) = pretrained.told
+    assert "hidden.fc7.weight" in told and "conv" not in told and "fc6" not in told
+    name = fitted.weights.removeprefix("sha256:")
+    state = load_file(tmp_path / "store" / "weights" / f"{name}.safetensors")
+    networks.check_fit("alexnet", fitted.options, state, classes=3)
+    assert torch.equal(state["hidden.fc6.weight"], given["hidden.fc6.weight"])
+    again = pretrained.into(options, variant, seed=0)
+    assert again == fitted
+
+
+def test_torchvisions_shapes_go_into_torchvisions_network_only(tmp_path: Path) -> None:
+    file = tmp_path / "torchvision.safetensors"
+    save_file({"features.0.weight": torch.zeros(64, 3, 11, 11)}, file)
+    pretrained = Pretrained.of(file, tmp_path / "store")
+    assert pretrained is not None and pretrained.is_torchvisions
+    variant = {"activation": "maxout"}
+    assert pretrained.into({**_SMALL, **variant}, variant, seed=0) is None
+
+
+def test_what_is_no_alexnet_is_refused(tmp_path: Path) -> None:
+    save_file({"layer.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
+    with pytest.raises(UnfitWeights, match="holds no AlexNet"):
+        Pretrained.of(tmp_path / "other.safetensors", tmp_path)
+    assert Pretrained.of(None, tmp_path) is None
