@@ -1,7 +1,9 @@
 """Recipe `fast`: today's practice for the best accuracy in a given time.
 
-Mixed precision, one cycle of the rate, Nesterov momentum, label smoothing, an average of the
-weights, and smaller pictures at first where the network takes them.
+AdamW under one cycle of the rate, mixed precision (on processors too that multiply in bfloat16),
+label smoothing, an average of the weights, and smaller pictures at first where the network takes
+them. Of the optimisers tried from scratch at equal time, AdamW was ahead of SGD with Nesterov's
+step, and both of Muon, whose own cost is more than a small network's.
 """
 
 from __future__ import annotations
@@ -26,26 +28,23 @@ from trainer.training.progressive import growing_sizes
 from trainer.training.run import Run
 from trainer.training.schedule import one_cycle
 
-_RATE_PRETRAINED = 0.01
-_RATE_FROM_SCRATCH = 0.05
+# Of squared gradients: as short a memory as runs of few steps need.
+_BETAS = (0.9, 0.99)
 # Steps between updates of the average: each reads all weights.
 _AVERAGED_EVERY = 4
 
 
 class FastOptions(RecipeOptions):
-    batch_size: int = Field(default=128, ge=2, le=4096, description="Images per step.")
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the images.")
-    learning_rate: float | None = Field(
-        default=None,
-        gt=0,
-        le=10,
-        description="Highest rate of new layers; null: 0.01 with given weights, 0.05 from scratch.",
+    learning_rate: float = Field(
+        default=1e-3, gt=0, le=10, description="Highest rate of new layers (AdamW)."
     )
     pretrained_rate: float = Field(
         default=0.1, ge=0, le=1, description="Factor on the rate for layers with given weights."
     )
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Of SGD with Nesterov's step.")
-    weight_decay: float = Field(default=5e-4, ge=0, le=1, description="On weights, not biases.")
+    weight_decay: float = Field(
+        default=0.05, ge=0, le=10, description="Of AdamW, decoupled; on weights, not biases."
+    )
     warmup: float = Field(
         default=0.2, ge=0, lt=1, description="Part of the run over which the rate rises."
     )
@@ -129,8 +128,8 @@ def _optimiser(
     groups = parameter_groups(
         network,
         pretrained,
-        rate=options.learning_rate or (_RATE_PRETRAINED if pretrained else _RATE_FROM_SCRATCH),
+        rate=options.learning_rate,
         pretrained_rate=options.pretrained_rate,
         weight_decay=options.weight_decay,
     )
-    return torch.optim.SGD(groups, momentum=options.momentum, nesterov=True, fused=True)
+    return torch.optim.AdamW(groups, betas=_BETAS, fused=True)
