@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -19,11 +20,12 @@ from training_set import NETWORK, QUICK, prepare, stored_network
 
 from kinsight.contracts.models import ModelCard
 from trainer.training.group import ALONE, Group
+from trainer.training.shared_batch_norm import share_batch_norms
 
 _ALONE = ["trainer.training.process"]
 _TWO = ["trainer.training.torchrun", "2"]
 # Dropout draws other numbers in each process.
-_SURE = {**NETWORK, "dropout": 0}
+_SURE = {**NETWORK, "dropout": 0, "norm": "batch"}
 _RECIPES: dict[str, dict[str, Any]] = {
     # A batch that two do not share evenly.
     "fine-tune": {**QUICK, "epochs": 2, "batch_size": 15},
@@ -139,3 +141,25 @@ def test_alone_a_group_is_the_plain_computation() -> None:
     torch.testing.assert_close(layer.weight.grad, before)
     part, weight = ALONE.part(np.arange(4))
     assert (part.tolist(), weight) == ([0, 1, 2, 3], 1)
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_shared_batch_normalisation_of_one_process_is_torchs_own(momentum: float | None) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(6, 4, 5, 5) * 3 + 1
+    plain = nn.Sequential(nn.Conv2d(4, 3, 3), nn.BatchNorm2d(3, momentum=momentum))
+    nn.init.normal_(plain[1].weight)
+    shared = copy.deepcopy(plain)
+    share_batch_norms(shared, ALONE)
+    for _ in range(2):
+        expected, got = plain(x), shared(x)
+        torch.testing.assert_close(got, expected)
+        for network, y in ((plain, expected), (shared, got)):
+            network.zero_grad()
+            y.square().sum().backward()
+    for name, parameter in plain.named_parameters():
+        found = dict(shared.named_parameters())[name].grad
+        torch.testing.assert_close(found, parameter.grad, rtol=1e-3, atol=1e-3)
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(shared.state_dict()[name], tensor)
+    torch.testing.assert_close(shared.eval()(x), plain.eval()(x))

@@ -116,6 +116,8 @@ def job_facts(job: Job) -> str:
     for key, name, form in _TRAINING:
         if isinstance(extra.get(key), (int, float)):
             facts.append(f"{name} {extra[key]:{form}}")
+    if extra.get("warning"):
+        facts.append(str(extra["warning"]))
     return ", ".join(facts)
 
 

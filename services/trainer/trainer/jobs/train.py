@@ -22,6 +22,7 @@ from trainer.jobs.hearing import Hearing
 from trainer.jobs.reporter import Reporter
 from trainer.registry import model_id
 from trainer.supervise import Event, ProcessEnded, supervise
+from trainer.training.full_disk import is_full
 
 _DEATHS = 3  # in a row, without getting further
 _PAUSE_SECONDS = 1.0
@@ -137,9 +138,19 @@ class _Run:
 
     async def _prepare(self) -> Path:
         """Writes the specification; the training set stays the same however often it is called."""
+        self._reporter.set(_phase("preparing"))
+        try:
+            specification = await self._written()
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise Unavailable(f"The trainer's disk is full ({error}); make room.") from error
+        self._reporter.set(_phase("starting"))
+        return specification
+
+    async def _written(self) -> Path:
         settings = self._workshop.settings
         store, key = self._workshop.store, f"{checkpoints(self._job)}training-set.ndjson"
-        self._reporter.set(_phase("preparing"))
         if await store.size(key) is None:
             await store.put_stream(key, self._workshop.indexer.training_set(self._request.library))
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -161,7 +172,6 @@ class _Run:
                 }
             )
         )
-        self._reporter.set(_phase("starting"))
         return specification
 
     def _hear(self, event: Event) -> None:

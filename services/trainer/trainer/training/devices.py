@@ -16,6 +16,7 @@ from kinsight.networks import RetrievalNetwork
 from kinsight.networks.precision import mixed_precision
 from trainer.training.group import ALONE, Group, join
 from trainer.training.place import place
+from trainer.training.shared_batch_norm import share_batch_norms
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -36,11 +37,11 @@ class Device:
         return str(self.torch)
 
     def prepared(self, network: RetrievalNetwork) -> RetrievalNetwork:
-        """On CUDA, batch normalisation of the whole batch where a group shares it."""
+        """With batch normalisation of the whole batch, where a group shares it."""
         if self.group.size > 1 and self.torch.type == "cuda":
-            convert = nn.SyncBatchNorm.convert_sync_batchnorm
-            converted: RetrievalNetwork = convert(network)  # type: ignore[no-untyped-call]
-            return converted
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        elif self.group.size > 1:
+            share_batch_norms(network, self.group)
         return network
 
     def autocast(self) -> AbstractContextManager[None]:

@@ -2,9 +2,8 @@
 
 Each takes a part of every batch. A gradient is the sum of the parts' gradients, each weighted by
 its part of the batch (synchronous data parallelism, as in Goyal et al. 2017, §2.3); whatever the
-loss takes of the whole batch is taken over all parts. Dropout draws other numbers in each process.
-Batch normalisation is that of the whole batch on CUDA; on the CPU, where torch has no such layer,
-each part is normalised by itself and the running figures are averaged.
+loss or batch normalisation takes of the whole batch is taken over all parts. Dropout draws other
+numbers in each process.
 """
 
 from __future__ import annotations
@@ -60,24 +59,26 @@ class Group:
         if self.size == 1:
             return x_BN.mean(dim=0)
         rows = self.sum(torch.tensor(float(len(x_BN)), device=x_BN.device))
-        total: Tensor = _Sum.apply(x_BN.sum(dim=0))  # type: ignore[no-untyped-call]
-        return total / rows
+        return self.total(x_BN.sum(dim=0)) / rows
+
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over all processes, with gradient."""
+        if self.size == 1:
+            return x
+        total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
+        return total
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Of losses that were weighted before."""
         if self.size == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
-        self._reduce_in_place(gradients)
-
-    def average_buffers(self, module: nn.Module) -> None:
-        """Running figures, where each process has taken its own."""
-        if self.size == 1:
-            return
-        buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
-        self._reduce_in_place(buffers)
-        for buffer in buffers:
-            buffer.div_(self.size)
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        start = 0
+        for gradient in gradients:
+            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+            start += gradient.numel()
 
     def align(self, module: nn.Module) -> None:
         """Everybody's module becomes the leader's."""
@@ -96,17 +97,6 @@ class Group:
         yield
         if self.leader:
             self.barrier()
-
-    @staticmethod
-    def _reduce_in_place(tensors: list[Tensor]) -> None:
-        if not tensors:
-            return
-        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-        dist.all_reduce(flat)
-        start = 0
-        for tensor in tensors:
-            tensor.detach().copy_(flat[start : start + tensor.numel()].view_as(tensor))
-            start += tensor.numel()
 
 
 ALONE = Group()

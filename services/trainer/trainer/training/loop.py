@@ -113,8 +113,6 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
         if task.clip_norm is not None:
             nn.utils.clip_grad_norm_(task.module.parameters(), task.clip_norm)
         task.optimiser.step()
-        if device.torch.type == "cpu":
-            group.average_buffers(task.module)
         if task.average is not None:
             task.average.step()
 
