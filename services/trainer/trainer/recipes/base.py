@@ -23,10 +23,17 @@ class RecipeOptions(Options):
 
     batch_size: int = Field(default=64, ge=2, le=4096, description="Images per step.")
     quantisation: float = Field(
-        default=0.1, ge=0, le=10, description="Weight of the term that makes codes binary."
+        default=0.0,
+        ge=0,
+        le=10,
+        description="Weight of a term that pushes a hash layer's activations to 0 and 1.",
     )
     balance: float = Field(
-        default=1.0, ge=0, le=10, description="Weight of the term that evens out the bits."
+        default=0.0,
+        ge=0,
+        le=10,
+        description="Weight of a term that has each bit set for half of the images. Without both "
+        "terms codes are learned from the classes alone, which finds more of them.",
     )
     checkpoint_seconds: float = Field(
         default=20, ge=0.1, le=3600, description="Time between checkpoints."
