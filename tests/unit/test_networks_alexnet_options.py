@@ -138,6 +138,28 @@ def test_he_deviations_follow_from_the_inputs(activation: str, gain: float) -> N
         assert bool((network.get_parameter(f"{name}.bias") == 0).all())
 
 
+@pytest.mark.parametrize(
+    ("options", "behind", "scale"),
+    [
+        ({}, {"conv2": 1, "conv3": 1, "conv5": 1}, 1),
+        ({"pooling": "max-average"}, {"conv2": 0.5, "conv3": 0.5, "conv5": 1}, 0.5),
+        ({"response_norm": False}, {"conv2": 2**-0.75, "conv3": 2**-0.75, "conv5": 1}, 1),
+    ],
+    ids=str,
+)
+def test_variants_start_from_like_signals(
+    options: dict[str, Any], behind: dict[str, float], scale: float
+) -> None:
+    torch.manual_seed(0)
+    wide = {"input_size": 32, "width": 0.5, "fc_width": 512}
+    network = build("alexnet", {**wide, **options}, classes=2)
+    names = {f"convolutions.{name}.conv": factor for name, factor in behind.items()}
+    for name, factor in {**names, "hidden.fc6": scale, "hidden.fc7": 1}.items():
+        weight = network.get_parameter(f"{name}.weight").detach()
+        expected = factor * (2 / weight[0].numel()) ** 0.5
+        assert float(weight.std()) == pytest.approx(expected, rel=0.05), name
+
+
 def test_maxout_keeps_the_scale_of_the_signal() -> None:
     torch.manual_seed(0)
     options = {"activation": "maxout", "input_size": 32, "width": 0.1, "fc_width": 2000}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from kinsight.contracts.models import Preprocessing
-from kinsight.networks import alexnet_initialisation
+from kinsight.networks import alexnet_initialisation as initial
 from kinsight.networks.alexnet_options import AlexNetOptions
 from kinsight.networks.headed import HeadedNetwork, RetrievalHead
 from kinsight.networks.maxout import Maxout
@@ -46,27 +46,30 @@ class AlexNet(HeadedNetwork):
     def __init__(self, options: AlexNetOptions, classes: int) -> None:
         super().__init__(options)
         self.convolutions = nn.Sequential()
-        channels, side = 3, options.input_size
+        channels, side, scale = 3, options.input_size, 1.0
         layers = (*_LAYERS, _SIXTH) if options.sixth_convolution else _LAYERS
         for number, layer in enumerate(layers, start=1):
-            block = _block(layer, channels, options, first=number == 1)
-            self.convolutions.add_module(f"conv{number}", block)
-            channels = _channels(layer.channels, options)
+            convolution = _convolution(layer, channels, options, first=number == 1)
+            initial.he(convolution, "tanh" if options.activation == "tanh" else "relu", scale)
+            self.convolutions.add_module(f"conv{number}", _block(layer, convolution, options))
+            channels = convolution.out_channels
             side = _side(layer, side, options, first=number == 1)
-        width = options.fc_width
+            scale = initial.scale_behind(
+                max_average=layer.pooled and options.pooling == "max-average",
+                norm_left_out=layer.normed and not options.response_norm,
+            )
+        fc6 = _hidden_layer(channels * side * side, options, scale)
+        fc7 = _hidden_layer(options.fc_width, options, 1.0)
         self.hidden = nn.Sequential()
         self.hidden.add_module("flatten", nn.Flatten())
-        self.hidden.add_module("fc6", _linear(channels * side * side, options))
+        self.hidden.add_module("fc6", fc6)
         self.hidden.add_module(f"{options.activation}6", _hidden_activation(options))
         self.hidden.add_module("drop6", nn.Dropout(options.dropout))
-        self.hidden.add_module("fc7", _linear(width, options))
+        self.hidden.add_module("fc7", fc7)
         self.hidden.add_module(f"{options.activation}7", _hidden_activation(options))
-        self.head = RetrievalHead(width, classes, options, options.dropout)
+        self.head = RetrievalHead(options.fc_width, classes, options, options.dropout)
         if options.initialisation == "paper":
-            alexnet_initialisation.paper(self)
-        else:
-            alexnet_initialisation.he(self.convolutions, _nonlinearity(options, hidden=False))
-            alexnet_initialisation.he(self.hidden, _nonlinearity(options, hidden=True))
+            initial.paper(self)
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         feature: Tensor = self.hidden(self.convolutions(x_BCHW))
@@ -98,21 +101,27 @@ class AlexNetFamily:
         return None
 
 
-def _block(
+def _convolution(
     layer: _Convolution, inputs: int, options: AlexNetOptions, *, first: bool
-) -> nn.Sequential:
+) -> nn.Conv2d:
     kernel, stride, padding = _geometry(layer, options, first=first)
-    outputs = _channels(layer.channels, options)
-    groups = options.towers if layer.grouped else 1
-    batch_norm = options.norm == "batch"
-    block = nn.Sequential()
-    convolution = nn.Conv2d(
+    return nn.Conv2d(
+        inputs,
+        _channels(layer.channels, options),
+        kernel,
+        stride,
+        padding,
+        groups=options.towers if layer.grouped else 1,
         # Batch normalisation would take a bias away again; its own shift stands for it.
-        inputs, outputs, kernel, stride, padding, groups=groups, bias=not batch_norm
-    )  # fmt: skip
+        bias=options.norm != "batch",
+    )
+
+
+def _block(layer: _Convolution, convolution: nn.Conv2d, options: AlexNetOptions) -> nn.Sequential:
+    block = nn.Sequential()
     block.add_module("conv", convolution)
-    if batch_norm:
-        block.add_module("batch_norm", nn.BatchNorm2d(outputs))
+    if options.norm == "batch":
+        block.add_module("batch_norm", nn.BatchNorm2d(convolution.out_channels))
     if options.activation == "tanh":
         block.add_module("tanh", nn.Tanh())
     else:
@@ -144,18 +153,13 @@ def _channels(channels: int, options: AlexNetOptions) -> int:
     return max(2, 2 * round(channels * options.width / 2))
 
 
-def _linear(inputs: int, options: AlexNetOptions) -> nn.Linear:
-    return nn.Linear(inputs, options.fc_width * (options.maxout_pieces or 1))
+def _hidden_layer(inputs: int, options: AlexNetOptions, scale: float) -> nn.Linear:
+    layer = nn.Linear(inputs, options.fc_width * (options.maxout_pieces or 1))
+    initial.he(layer, "linear" if options.activation == "maxout" else options.activation, scale)
+    return layer
 
 
 def _hidden_activation(options: AlexNetOptions) -> nn.Module:
     if options.maxout_pieces is not None:
         return Maxout(options.maxout_pieces)
     return nn.Tanh() if options.activation == "tanh" else nn.ReLU(inplace=True)
-
-
-def _nonlinearity(options: AlexNetOptions, *, hidden: bool) -> alexnet_initialisation.Nonlinearity:
-    """What follows the layers, as far as initial values are concerned."""
-    if options.activation != "maxout":
-        return options.activation
-    return "linear" if hidden else "relu"

@@ -13,17 +13,27 @@ _PAPER_DEVIATION = 0.01
 _PAPER_BIAS_ONE = ("convolutions.conv2.", "convolutions.conv4.", "convolutions.conv5.", "hidden.")
 
 
-def he(layers: nn.Module, nonlinearity: Nonlinearity) -> None:
-    """Weights N(0, g²/inputs), biases 0 (He et al. 2015): the signal keeps its scale.
+def he(layer: nn.Conv2d | nn.Linear, nonlinearity: Nonlinearity, scale: float) -> None:
+    """Weights N(0, (g · scale)²/inputs), biases 0 (He et al. 2015): the signal keeps its size.
 
-    g² = 2 before ReLU, (5/3)² before tanh and 1 before maxout: the greater one of two independent
-    pieces has the mean square of either.
+    g² = 2 before ReLU, (5/3)² before tanh and 1 before maxout (`linear`): the greater one of two
+    independent pieces has the mean square of either.
     """
-    for module in layers.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity=nonlinearity)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    gain = scale * nn.init.calculate_gain(nonlinearity)
+    nn.init.normal_(layer.weight, 0, gain / layer.weight[0].numel() ** 0.5)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def scale_behind(*, max_average: bool, norm_left_out: bool) -> float:
+    """`scale` of the layer that reads a map, so that every variant starts from like signals.
+
+    Otherwise they grow, and a hash layer starts so far in saturation that nothing is learned.
+    max_average: on smooth maps the maximum and the mean of a window are near each other, so their
+    sum is about twice what max pooling yields. norm_left_out: for small signals response
+    normalisation is a factor of k^−β = 2^−0.75, which evens out what max pooling adds.
+    """
+    return (0.5 if max_average else 1.0) * (2**-0.75 if norm_left_out else 1.0)
 
 
 def paper(network: nn.Module) -> None:
