@@ -16,6 +16,7 @@ from typing import Any
 
 from kinsight.contracts.models import ModelCard
 from kinsight.errors import KinsightError, TrainingLost
+from trainer.training import allocation
 
 _TERM_SECONDS = 3.0
 _LINE_BYTES = 64 << 20  # a card lists every validation image
@@ -53,6 +54,7 @@ async def supervise(
         stderr=asyncio.subprocess.PIPE,
         limit=_LINE_BYTES,
         start_new_session=True,
+        env=allocation.environment(),
     )
     last_words: deque[str] = deque(maxlen=_STDERR_LINES)
     assert process.stdout is not None and process.stderr is not None
