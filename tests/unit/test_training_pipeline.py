@@ -197,7 +197,13 @@ def test_unreadable_images_are_left_out_counted_and_named(tmp_path: Path) -> Non
     assert not {1, 6, 41} & set(card.validation_image_ids)
 
 
-def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
+def test_a_class_of_which_nothing_can_be_read_is_left_out(tmp_path: Path) -> None:
+    card = train(prepare(tmp_path, per_class=10, spoiled=range(10, 20)))
+    assert card.classes == ["0", "2"]
+    assert card.unreadable_files == [f"1/scan-{number}.png" for number in range(10, 20)]
+
+
+def test_a_class_of_which_one_image_can_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(TooFewImages, match="'1' has 1 readable"):
         train(prepare(tmp_path, per_class=10, spoiled=range(10, 19)))
 
