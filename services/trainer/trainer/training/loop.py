@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from kinsight.contracts.models import CurvePoint
 from kinsight.errors import TrainingDiverged
 from kinsight.networks import Outputs
 from trainer.training.average import WeightAverage
@@ -30,10 +28,7 @@ from trainer.training.losses import Loss, correct
 from trainer.training.readback import Readback
 from trainer.training.schedule import Schedule
 from trainer.training.seeds import derive, generator
-
-_SECONDS_BETWEEN_POINTS = 1.0
-_RECENT = 50  # iterations that the loss and the accuracy shown are means of
-_BLOWN_UP = 4.0  # times the loss of the beginning, or of guessing
+from trainer.training.watch import Extent, Watch
 
 
 @dataclass(frozen=True)
@@ -68,6 +63,11 @@ class Task:
     def iterations(self) -> int:
         return self.epochs * self.per_epoch
 
+    @property
+    def extent(self) -> Extent:
+        images, classes = min(self.batch_size, len(self.labels)), 1 + int(self.labels.max())
+        return Extent(self.iterations, self.epochs, self.per_epoch, images, classes)
+
 
 class Finished(NamedTuple):
     """iterations, epochs: fewer than the task's where its schedule ended the run."""
@@ -88,7 +88,7 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
     start, seconds_before = _resume(task, checkpoints)
     group.align(task.module)
     begun, done = time.monotonic(), start
-    watch = _Watch(task, reporter, start)
+    watch = Watch(task.extent, reporter, start)
     labels = torch.from_numpy(task.labels).to(device.torch)
     precision = task.precision or device.autocast
     task.module.train()
@@ -179,70 +179,6 @@ class _Order:
             self._permutation, self._epoch = rng.permutation(len(self._task.labels)), epoch
         size = self._task.batch_size
         return self._permutation[step * size : (step + 1) * size]
-
-
-class _Watch:
-    """What the run looks like from outside."""
-
-    def __init__(self, task: Task, reporter: Reporter, start: int) -> None:
-        self._task, self._reporter = task, reporter
-        self._losses: deque[float] = deque(maxlen=_RECENT)
-        self._accuracies: deque[float] = deque(maxlen=_RECENT)
-        self._iteration, self._last_point = start, 0.0
-        self._first: float | None = None
-        reporter.phase(
-            "training",
-            task.iterations,
-            unit="iterations",
-            done=start,
-            images_per_unit=min(task.batch_size, len(task.labels)),
-        )
-        reporter.note(epochs=task.epochs, iterations=task.iterations)
-
-    def step(self, iteration: int, loss: float, accuracy: float, seconds: float) -> None:
-        self._iteration = iteration
-        self._first = loss if self._first is None else self._first
-        self._losses.append(loss)
-        self._accuracies.append(accuracy)
-        self._reporter.advance(
-            iteration,
-            iteration=iteration,
-            epoch=round(iteration / self._task.per_epoch, 2),
-            loss=self._loss(),
-            training_accuracy=sum(self._accuracies) / len(self._accuracies),
-        )
-        if time.monotonic() - self._last_point >= _SECONDS_BETWEEN_POINTS:
-            self._point(seconds)
-
-    def validated(self, accuracy: float, seconds: float) -> None:
-        self._reporter.note(validation_accuracy=accuracy)
-        self._point(seconds, validation_accuracy=accuracy)
-
-    def sound(self) -> bool:
-        """Whether these weights are worth going back to: the loss is about as low as at first.
-
-        A run that blows up keeps its last good checkpoint.
-        """
-        chance = math.log(1 + int(self._task.labels.max()))
-        return self._loss() <= _BLOWN_UP * max(self._first or 0.0, chance)
-
-    def _point(self, seconds: float, **facts: Any) -> None:
-        self._last_point = time.monotonic()
-        rate = self._reporter.per_second()
-        images = min(self._task.batch_size, len(self._task.labels))
-        self._reporter.curve(
-            CurvePoint(
-                iteration=self._iteration,
-                seconds=seconds,
-                loss=self._loss(),
-                images_per_second=rate * images if rate else None,
-                training_accuracy=sum(self._accuracies) / len(self._accuracies),
-                **facts,
-            )
-        )
-
-    def _loss(self) -> float:
-        return sum(self._losses) / len(self._losses)
 
 
 def _validate(task: Task) -> float:
