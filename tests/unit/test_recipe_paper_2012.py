@@ -64,8 +64,12 @@ def test_given_weights_keep_their_scale(tmp_path: Path) -> None:
 
 def test_a_network_without_the_option_keeps_its_own_initialisation() -> None:
     recipe = find("paper-2012")
-    assert recipe.network_options("torchvision/resnet18", {"hash_bits": 8}) == {"hash_bits": 8}
-    assert recipe.network_options("alexnet", {}) == {"initialisation": "paper"}
+    given = {"hash_bits": 8}
+    for from_scratch in (False, True):
+        kept = recipe.network_options("torchvision/resnet18", given, from_scratch=from_scratch)
+        assert kept == given
+        chosen = recipe.network_options("alexnet", {}, from_scratch=from_scratch)
+        assert chosen == {"initialisation": "paper"}
 
 
 def test_the_run_ends_on_its_last_plateau_and_is_then_over(tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ class Recipe(Protocol):
     @property
     def options(self) -> type[RecipeOptions]: ...
 
-    def network_options(self, network: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def network_options(
+        self, network: str, given: Mapping[str, Any], *, from_scratch: bool
+    ) -> Mapping[str, Any]:
         """The network's options: those given, and those the recipe chooses where they are open."""
         return given
 

@@ -4,30 +4,37 @@ AdamW under one cycle of the rate, mixed precision (on processors too that multi
 label smoothing, an average of the weights, and smaller pictures at first where the network takes
 them. Of the optimisers tried from scratch at equal time, AdamW was ahead of SGD with Nesterov's
 step, and both of Muon, whose own cost is more than a small network's.
+
+From scratch, a network that has the options `norm` and `response_norm` is made with batch
+normalisation instead of response normalisation where the request leaves both open.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from kinsight import networks
 from kinsight.networks.precision import mixed_precision
 from trainer.recipes.base import Recipe, RecipeOptions, Trained
 from trainer.recipes.whole_network import on_device, trained, validation
 from trainer.training.average import WeightAverage
 from trainer.training.batches import Augmentation, PictureBatches, usual_padding
+from trainer.training.first_layer import first_layer_in_full_precision
 from trainer.training.loop import Task, train
 from trainer.training.parameter_groups import parameter_groups
 from trainer.training.progressive import growing_sizes
 from trainer.training.run import Run
 from trainer.training.schedule import one_cycle
 
+# AlexNet's options that a request may leave to this recipe.
+_NORMALISED = {"norm": "batch", "response_norm": False}
 # Of squared gradients: as short a memory as runs of few steps need.
 _BETAS = (0.9, 0.99)
 # Steps between updates of the average: each reads all weights.
@@ -84,6 +91,14 @@ class FastOptions(RecipeOptions):
 class FastRecipe(Recipe):
     options = FastOptions
 
+    def network_options(
+        self, network: str, given: Mapping[str, Any], *, from_scratch: bool
+    ) -> Mapping[str, Any]:
+        known = networks.option_descriptions(network).keys()
+        if from_scratch and known >= _NORMALISED.keys() and not given.keys() & _NORMALISED.keys():
+            return {**given, **_NORMALISED}
+        return given
+
     def train(self, run: Run, options: RecipeOptions) -> Trained:
         assert isinstance(options, FastOptions)
         network, side, canvas = on_device(run), run.pictures.side, run.pictures.canvas
@@ -113,13 +128,20 @@ class FastRecipe(Recipe):
             average=average if options.average_decay else None,
             precision=_precision(run, options),
         )
-        return trained(run, train(task, run.device, run.checkpoints, run.reporter))
+        with _first_layer(run):
+            return trained(run, train(task, run.device, run.checkpoints, run.reporter))
 
 
 def _precision(run: Run, options: FastOptions) -> Callable[[], AbstractContextManager[None]]:
     if options.precision == "full":
         return nullcontext
     return lambda: mixed_precision(run.device.torch, on_processors=True)
+
+
+def _first_layer(run: Run) -> AbstractContextManager[None]:
+    if run.device.torch.type == "cpu":
+        return first_layer_in_full_precision(run.network)
+    return nullcontext()
 
 
 def _optimiser(

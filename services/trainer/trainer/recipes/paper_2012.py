@@ -64,7 +64,9 @@ class Paper2012Options(RecipeOptions):
 class Paper2012Recipe(Recipe):
     options = Paper2012Options
 
-    def network_options(self, network: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def network_options(
+        self, network: str, given: Mapping[str, Any], *, from_scratch: bool
+    ) -> Mapping[str, Any]:
         if "initialisation" in networks.option_descriptions(network):
             return {"initialisation": "paper", **given}
         return given

@@ -44,7 +44,9 @@ def carry_out(spec: Spec, reporter: Reporter) -> ModelCard | None:
     request = spec.request
     recipe = recipes.find(request.recipe)
     options = recipes.options_for(request.recipe, request.recipe_options)
-    chosen = recipe.network_options(request.network, request.network_options)
+    chosen = recipe.network_options(
+        request.network, request.network_options, from_scratch=request.weights == "none"
+    )
     network_options = networks.options_for(request.network, chosen).model_dump()
     device = devices.choose()
     group = device.group
