@@ -15,6 +15,7 @@ from trainer.training.seeds import generator
 
 _SHOWN, _QUERIES, _NEAREST = 8, 5, 6
 _MOST_COMPARED = 2_000
+_MOST_DATABASE = 100_000
 _BLOCK = 64
 _MEASURES = (
     Measure("pictures", "pictures", decimals=0, in_paper=False),
@@ -34,7 +35,8 @@ class AlexNetFigure4:
     def run(self, bench: Bench) -> Report:
         data = bench.prepare(alexnet_plans.pictures(bench.scale))
         run = bench.train(data, alexnet_plans.plan(bench, data, "CNN"))
-        test, training = bench.judge(run, data), bench.judge(run, data, part="training")
+        test = bench.judge(run, data)
+        training = bench.judge(run, data, part="training", most=_MOST_DATABASE)
         # A picture of every class in turn, so that the sheets show as many as there is room for.
         chosen = _spread(test.labels, _SHOWN, bench.seed)
         queries = chosen[:_QUERIES]
@@ -62,7 +64,10 @@ class AlexNetFigure4:
                 f"distance {ours['nearest']:.1f} % are of the query's class; one class of "
                 f"{len(data.classes)} drawn by chance would be {100 / len(data.classes):.1f} %.",
             ],
-            alexnet_plans.differences(bench, data),
+            [
+                *alexnet_plans.differences(bench, data),
+                f"Nearest ones are looked for among up to {_MOST_DATABASE:,} training pictures.",
+            ],
         )
 
 

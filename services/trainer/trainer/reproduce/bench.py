@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from kinsight.contracts.libraries import TrainingImage
 from trainer.reproduce.base import DataWanted, Scale
 from trainer.reproduce.data import find_sources
 from trainer.reproduce.judging import Crops, Errors, Judge
@@ -15,6 +17,11 @@ from trainer.reproduce.prepared import Most, Prepared, prepare
 from trainer.reproduce.report import TrainedModel
 from trainer.reproduce.runs import Plan, Run, Runs
 from trainer.reproduce.sources import DataSource
+from trainer.training.seeds import generator
+
+Part = Literal["test", "training"]
+# What can be made again, and is large.
+_PASSING = ("scratch", "archives", "instance")
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Bench:
         self.runs = Runs(self.work, say)
         self.models: list[TrainedModel] = []
         self.told: list[str] = []
-        self._judges: dict[tuple[str, str, str, Crops], Judge] = {}
+        self._judges: dict[tuple[object, ...], Judge] = {}
 
     @property
     def source(self) -> DataSource:
@@ -67,23 +74,39 @@ class Bench:
         self.models.append(run.described())
         return run
 
-    def judge(self, run: Run, data: Prepared, *, part: str = "test", crops: Crops = 1) -> Judge:
-        """The model on the test or the training pictures.
+    def judge(
+        self,
+        run: Run,
+        data: Prepared,
+        *,
+        part: Part = "test",
+        crops: Crops = 1,
+        most: int | None = None,
+    ) -> Judge:
+        """The model on the test or the training pictures, or on so many of them by seed.
 
         Outputs are kept for the run that was judged last: those of many are too large.
         """
-        key = (run.card.id, data.key, part, crops)
+        key = (run.card.id, data.key, part, crops, most)
         if key not in self._judges:
             self._judges = {kept: one for kept, one in self._judges.items() if kept[0] == key[0]}
-            self._judges[key] = self._judge(run, data, part, crops)
+            images = data.test_images() if part == "test" else data.training_images()
+            if most is not None and len(images) > most:
+                drawn = generator(self.seed, "judged").permutation(len(images))[:most]
+                images = [images[i] for i in sorted(drawn)]
+            self._judges[key] = self._judge(run, data, images, part, crops)
         return self._judges[key]
 
-    def _judge(self, run: Run, data: Prepared, part: str, crops: Crops) -> Judge:
+    def _judge(
+        self, run: Run, data: Prepared, images: list[TrainingImage], part: Part, crops: Crops
+    ) -> Judge:
+        # Where the run has read its training pictures they need not be read again.
+        scratch = data.key if part == "training" else f"{data.key}-test"
         return Judge(
             self.runs.store,
             run.card,
-            data.test_images() if part == "test" else data.training_images(),
-            self.work / "scratch" / f"{data.key}-{part}",
+            images,
+            self.work / "scratch" / scratch,
             self.say,
             name=run.plan.name,
             crops=crops,
@@ -96,6 +119,12 @@ class Bench:
             lambda: vars(self.judge(run, data, crops=crops).errors()),
         )
         return Errors(**kept)
+
+    def tidy(self) -> None:
+        """Once the report is written: models, results and the pictures themselves stay."""
+        self._judges.clear()
+        for name in _PASSING:
+            shutil.rmtree(self.work / name, ignore_errors=True)
 
     def remembered(self, key: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What was measured under this key, now or by an earlier attempt."""

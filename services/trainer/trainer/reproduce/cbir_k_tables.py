@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kinsight.contracts.models import ModelCard
 from trainer.reproduce import cbir_table_1
 from trainer.reproduce.base import CBIR, Scale
 from trainer.reproduce.bench import Bench
@@ -17,7 +17,6 @@ from trainer.reproduce.runs import Run
 from trainer.reproduce.scales import handful
 
 if TYPE_CHECKING:
-    from kinsight.contracts.models import ModelCard
     from trainer.reproduce.system import System
 
 
@@ -60,11 +59,18 @@ class CbirKTables:
         data = bench.prepare(handful(bench.scale, small=20_000))
         plan = cbir_table_1.plan(bench, data)
 
-        def measured(system: System) -> tuple[ModelCard, dict[str, Any], list[Row]]:
+        def measured(system: System) -> dict[str, Any]:
             card = system.build(data, plan)
-            return card, _tables(system, card, data, effort), _product(system, data, effort)
+            return {
+                "card": card.model_dump(mode="json"),
+                "tables": _tables(system, card, data, effort),
+                "product": _product(system, data, effort),
+            }
 
-        card, found, product = with_system(bench, measured)
+        key = f"k-tables-{bench.scale}-{bench.runs.spec(data, plan).job_id}"
+        kept = bench.remembered(key, lambda: with_system(bench, measured))
+        card, found = ModelCard.model_validate(kept["card"]), kept["tables"]
+        product = [Row(name, {}, ours) for name, ours in kept["product"].items()]
         bench.models.append(Run(plan, card, []).described())
         classes = len(card.classes)
         one, argmax = found["one"], found["argmax"]
@@ -112,17 +118,12 @@ def _tables(system: System, card: ModelCard, data: Prepared, effort: _Effort) ->
 def _query_vectors(system: System, card: ModelCard, data: Prepared, most: int) -> Any:
     """(Q, K) softmax of test pictures under the model that the system has trained."""
     bench = system.bench
-    models = bench.runs.store / "models" / card.id
-    if not models.exists():
-        # The instance's store holds the model, ours the test pictures.
-        theirs = system.instance.data_dir / "store" / "models" / card.id
-        shutil.copytree(theirs, models)
     judge = bench.judge(Run(cbir_table_1.plan(bench, data), card, []), data)
     found = judge.outputs.probabilities
     return found[[n % len(found) for n in range(most)]]
 
 
-def _product(system: System, data: Prepared, effort: _Effort) -> list[Row]:
+def _product(system: System, data: Prepared, effort: _Effort) -> dict[str, Any]:
     """The product's own searches by routing mode, as its answers time them."""
     import statistics
 
@@ -140,18 +141,14 @@ def _product(system: System, data: Prepared, effort: _Effort) -> list[Row]:
             if number >= 0:
                 found[mode].append((answer.timings_ms["search"], answer.routing.compared))
     medians = {mode: statistics.median(ms for ms, _ in times) for mode, times in found.items()}
-    return [
-        Row(
-            f"softmax, {mode}",
-            {},
-            {
-                "milliseconds": medians[mode],
-                "compared": statistics.fmean(compared for _, compared in found[mode]),
-                "faster": medians["all"] / medians[mode],
-            },
-        )
+    return {
+        f"softmax, {mode}": {
+            "milliseconds": medians[mode],
+            "compared": statistics.fmean(compared for _, compared in found[mode]),
+            "faster": medians["all"] / medians[mode],
+        }
         for mode in modes
-    ]
+    }
 
 
 def _picture(rows: list[Row], classes: int) -> Picture:

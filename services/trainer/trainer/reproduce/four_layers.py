@@ -63,13 +63,14 @@ class FourLayers(nn.Module):
             self.convolutions.add_module(f"pool{number}", nn.MaxPool2d(3, 2))
             if response_norm and number < len(_KERNELS):
                 self.convolutions.add_module(f"norm{number}", LocalResponseNorm())
-            gain = nn.init.calculate_gain(activation)
-            nn.init.normal_(convolution.weight, 0, gain / (channels * 25) ** 0.5)
+            # Maxima over windows make up for what the non-linearity takes away: no gain.
+            nn.init.normal_(convolution.weight, 0, (channels * 25) ** -0.5)
             assert convolution.bias is not None
             nn.init.zeros_(convolution.bias)
             channels, side = kernels, (side - 3) // 2 + 1
         self.classifier = nn.Linear(channels * side * side, classes)
-        nn.init.xavier_normal_(self.classifier.weight)
+        # All classes are equally likely at first, whatever the scale of the feature.
+        nn.init.normal_(self.classifier.weight, 0, 0.01)
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x_BCHW: Tensor) -> Outputs:

@@ -102,6 +102,7 @@ def _reproduce(reproduction: Reproduction, parsed: argparse.Namespace) -> int:
         )
         text = markdown(report, facts)
         document = write(order.out, report, facts, text)
+        bench.tidy()
     finally:
         lock.release()
     if parsed.json:

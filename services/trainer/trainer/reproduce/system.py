@@ -7,6 +7,7 @@ on where the first one stopped.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import threading
 import zipfile
@@ -71,6 +72,7 @@ class System:
         model = self.client.library(LIBRARY).model
         if model is None:
             raise KinsightError("The trained model did not go live; see the instance's logs.")
+        self._keep(model)
         return self.client.model(model).card
 
     def evaluate(self, card: ModelCard, data: Prepared) -> Evaluation:
@@ -102,6 +104,11 @@ class System:
         """Raises Conflict once nobody waits for this any more."""
         if self.stop.is_set():
             raise Conflict("Stopped.")
+
+    def _keep(self, model: str) -> None:
+        """Copies the model to our own store: the instance's is gone when the report is written."""
+        theirs, ours = self.instance.data_dir / "store", self.bench.runs.store
+        shutil.copytree(theirs / "models" / model, ours / "models" / model, dirs_exist_ok=True)
 
     def _archive(self, images: Sequence[TrainingImage], name: str) -> Path:
         """A zip of class folders, made of the pictures in the store."""
