@@ -14,7 +14,8 @@ from training_set import pictures
 from kinsight.errors import BadArchive, BadRequest
 from trainer.reproduce.base import DataWanted
 from trainer.reproduce.data import find_sources, is_named, listing, title
-from trainer.reproduce.prepared import Most, Prepared, prepare
+from trainer.reproduce.drawing import Most
+from trainer.reproduce.prepared import Prepared, prepare
 from trainer.reproduce.sources import open_source
 
 _MNIST = DataWanted("MNIST", ("mnist",))

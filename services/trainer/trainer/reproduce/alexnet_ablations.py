@@ -65,6 +65,7 @@ class AlexNetAblations:
     place = "§3.2 to §4.1"
     shows = "error without normalisation, overlapping pooling, towers, colour noise"
     data = IMAGENET
+    takes = frozenset[str]()
 
     def run(self, bench: Bench) -> Report:
         data = bench.prepare(alexnet_plans.pictures(bench.scale))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from kinsight.errors import TrainingDiverged
 from trainer.reproduce.base import ALEXNET, DataWanted, Scale
 from trainer.reproduce.bench import Bench
-from trainer.reproduce.prepared import Most, Prepared
+from trainer.reproduce.drawing import Most
+from trainer.reproduce.prepared import Prepared
 from trainer.reproduce.report import Measure, Picture, Report, Row, Table
 from trainer.reproduce.scales import handful
 
 if TYPE_CHECKING:
-    from trainer.reproduce.four_layers import Activation, FourLayerTraining, Trained
+    from trainer.reproduce.four_layer_network import Activation
+    from trainer.reproduce.four_layers import FourLayerTraining, Trained
 
 _TARGET = 0.25
 _PAPER_RATIO = 6.0
@@ -50,6 +52,7 @@ class AlexNetFigure1:
     place = "figure 1 (§3.1)"
     shows = "iterations to 25 % training error with ReLU and with tanh, four layers"
     data = DataWanted("CIFAR-10", ("cifar10",))
+    takes = frozenset[str]()
 
     def run(self, bench: Bench) -> Report:
         from trainer.reproduce.four_layers import FourLayerTraining  # brings torch

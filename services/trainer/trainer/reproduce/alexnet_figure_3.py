@@ -28,6 +28,7 @@ class AlexNetFigure3:
     place = "figure 3 (§6.1)"
     shows = "the kernels of the first convolution, by tower"
     data = IMAGENET
+    takes = frozenset[str]()
 
     def run(self, bench: Bench) -> Report:
         from trainer.plots.first_layer import first_kernels

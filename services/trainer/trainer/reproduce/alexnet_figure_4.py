@@ -31,6 +31,7 @@ class AlexNetFigure4:
     place = "figure 4 (§6.1)"
     shows = "top-5 classes of eight test pictures, and the six nearest training pictures of five"
     data = IMAGENET
+    takes = frozenset[str]()
 
     def run(self, bench: Bench) -> Report:
         data = bench.prepare(alexnet_plans.pictures(bench.scale))

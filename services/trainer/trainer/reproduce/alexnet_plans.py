@@ -7,7 +7,8 @@ from typing import Any
 
 from trainer.reproduce.base import DataWanted, Scale
 from trainer.reproduce.bench import Bench
-from trainer.reproduce.prepared import Most, Prepared
+from trainer.reproduce.drawing import Most
+from trainer.reproduce.prepared import Prepared
 from trainer.reproduce.report import Measure
 from trainer.reproduce.runs import Plan
 from trainer.reproduce.scales import described, handful, picture_network

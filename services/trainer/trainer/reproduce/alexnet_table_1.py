@@ -19,6 +19,7 @@ class AlexNetTable1:
     place = "table 1 and footnote 5 (§6)"
     shows = "top-1 and top-5 error of one network, with ten crops and without"
     data = IMAGENET
+    takes = frozenset[str]()
 
     def run(self, bench: Bench) -> Report:
         data = bench.prepare(alexnet_plans.pictures(bench.scale))

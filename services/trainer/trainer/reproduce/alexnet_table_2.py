@@ -41,6 +41,7 @@ class AlexNetTable2:
     place = "table 2 (§6)"
     shows = "error of one network, of ensembles, and of networks pretrained before"
     data = IMAGENET
+    takes = frozenset({"pretraining_data"})
 
     def run(self, bench: Bench) -> Report:
         members = _MEMBERS[bench.scale]

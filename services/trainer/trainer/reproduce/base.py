@@ -33,6 +33,9 @@ class DataWanted:
     sets: tuple[str, ...] = ()
 
 
+WEIGHTS = frozenset({"weights"})
+
+
 class Reproduction(Protocol):
     """One entry of the table of reproductions."""
 
@@ -54,6 +57,11 @@ class Reproduction(Protocol):
 
     @property
     def data(self) -> DataWanted: ...
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """Which of `weights` and `pretraining_data` it can be given."""
+        ...
 
     def run(self, bench: Bench) -> Report:
         """Trains and measures; raises a KinsightError where that cannot be done."""

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from kinsight.contracts.libraries import TrainingImage
 from trainer.reproduce.base import DataWanted, Scale
 from trainer.reproduce.data import find_sources
+from trainer.reproduce.drawing import Most
 from trainer.reproduce.judging import Crops, Errors, Judge
-from trainer.reproduce.prepared import Most, Prepared, prepare
+from trainer.reproduce.prepared import Prepared, prepare
 from trainer.reproduce.report import TrainedModel
 from trainer.reproduce.runs import Plan, Run, Runs
 from trainer.reproduce.sources import DataSource

@@ -40,6 +40,7 @@ class CbirFigure13:
     place = "figure 13 (§2.4.3)"
     shows = "training curves of two devices: iterations against time"
     data = ANY
+    takes = frozenset[str]()
 
     def run(self, bench: Bench) -> Report:
         data = bench.prepare(handful(bench.scale, small=10_000))

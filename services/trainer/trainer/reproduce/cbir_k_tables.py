@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinsight.contracts.models import ModelCard
 from trainer.reproduce import cbir_table_1
-from trainer.reproduce.base import CBIR, Scale
+from trainer.reproduce.base import CBIR, WEIGHTS, Scale
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.cbir_table_1 import ANY
 from trainer.reproduce.prepared import Prepared
@@ -51,6 +51,7 @@ class CbirKTables:
     place = "§2.4.2 and §3.2"
     shows = "one table per class against one table for all: time per query beside K"
     data = ANY
+    takes = WEIGHTS
 
     def run(self, bench: Bench) -> Report:
         from trainer.reproduce.system import with_system  # brings the embedded run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainer.reproduce.base import CBIR, DataWanted, Scale
+from trainer.reproduce.base import CBIR, WEIGHTS, DataWanted, Scale
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.prepared import Prepared
 from trainer.reproduce.pretrained import Pretrained
@@ -72,6 +72,7 @@ class CbirTable1:
     place = "table 1 (§3.2)"
     shows = "the trained model: pictures, epochs, validation accuracy, time"
     data = ANY
+    takes = WEIGHTS
 
     def run(self, bench: Bench) -> Report:
         data = bench.prepare(handful(bench.scale, small=20_000))

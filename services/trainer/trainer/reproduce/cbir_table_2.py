@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinsight.contracts.models import ModelCard
 from trainer.reproduce import cbir_table_1
-from trainer.reproduce.base import CBIR
+from trainer.reproduce.base import CBIR, WEIGHTS
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.cbir_table_1 import ANY
 from trainer.reproduce.report import Measure, Picture, Report, Row, Table
@@ -33,6 +33,7 @@ class CbirTable2:
     place = "table 2 (§3.2)"
     shows = "P@1, P@5 and P@10 of the running system, by space and routing"
     data = ANY
+    takes = WEIGHTS
 
     def run(self, bench: Bench) -> Report:
         from trainer.reproduce.system import with_system  # brings the embedded run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from trainer.reproduce.base import HASH, DataWanted
+from trainer.reproduce.base import HASH, WEIGHTS, DataWanted
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.data import is_named
 from trainer.reproduce.hash_networks import VARIANTS, HashNetworks, pictures
@@ -32,6 +32,7 @@ class _HashTable:
     bits: ClassVar[int]
     errors: ClassVar[tuple[float, float, float, float]]
     paper = HASH
+    takes = WEIGHTS
 
     def run(self, bench: Bench) -> Report:
         pretrained = bench.order.weights is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from trainer.reproduce.base import HASH, DataWanted
+from trainer.reproduce.base import HASH, WEIGHTS, DataWanted
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.data import is_named, title
 from trainer.reproduce.hash_networks import FINAL, VARIANTS, HashNetworks, pictures
@@ -26,6 +26,7 @@ class _BitsTable:
     errors: ClassVar[Mapping[str, Mapping[int, float]]]
     small: ClassVar[int]  # training pictures at scale small
     paper = HASH
+    takes = WEIGHTS
 
     def run(self, bench: Bench) -> Report:
         tables, differences = [], []

@@ -33,7 +33,7 @@ def markdown(report: Report, facts: Facts) -> str:
     took = f"{minutes} min {seconds} s" if minutes else f"{facts.seconds:.1f} s"
     lines += _items(
         [
-            f"Seed {facts.seed}; {facts.device} on {facts.machine}; {took} in all, begun "
+            f"Seed {facts.seed}; {facts.device} on {facts.machine}; {took} in this call, begun "
             f"{facts.started_at:%Y-%m-%d %H:%M} UTC.",
             "Versions: " + ", ".join(f"{name} {v}" for name, v in facts.versions.items()) + ".",
             "Every figure under “ours” was measured by this command; report.json has all digits.",

@@ -10,8 +10,7 @@ import hashlib
 import json
 import shutil
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -28,30 +27,13 @@ from kinsight.images.perceptual import difference_hash
 from kinsight.images.preprocess import decode_target
 from kinsight.store import blob_key
 from trainer.reproduce.data import listing, title
+from trainer.reproduce.drawing import Most, both, draw, sixth
 from trainer.reproduce.sources import DataSource
-from trainer.training.near_duplicates import groups
 from trainer.training.seeds import generator
 from trainer.training.spec import read_training_set
 
-_TEST_PART = 1 / 6
 _BATCH = 512
 _NAMED = 20
-_Entry = tuple[int, str, str]  # number, name, class
-
-
-@dataclass(frozen=True)
-class Most:
-    """The most pictures to take of each class, classes, and training pictures in all; None: all."""
-
-    train: int | None = None
-    test: int | None = None
-    classes: int | None = None
-    total: int | None = None
-
-    def of_class(self, classes: int) -> int | None:
-        """Training pictures of each of so many classes."""
-        bounds = [self.train, None if self.total is None else max(2, self.total // classes)]
-        return min((bound for bound in bounds if bound is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -141,8 +123,8 @@ def _write(
         drawn = generator(seed, "classes").permutation(len(classes))[: most.classes]
         classes = [classes[i] for i in sorted(drawn)]
     share = most.of_class(len(classes))
-    train = _draw(found.train, classes, _sum(share, most.test) if split_off else share, seed)
-    test = _draw(found.test, classes, most.test, seed)
+    train = draw(found.train, classes, both(share, most.test) if split_off else share, seed)
+    test = draw(found.test, classes, most.test, seed)
     say(f"reading {len(train) + len(test):,} pictures of {source.name}")
     by_number = {number: (name, label) for number, name, label in [*train, *test]}
     images: list[TrainingImage] = []
@@ -168,7 +150,7 @@ def _write(
             say(f"read {len(images):,} of {len(by_number):,} pictures of {source.name}")
     tested = {number + 1 for number, _, _ in test}
     if split_off:
-        tested = _sixth(images, seed)
+        tested = sixth(images, seed)
     parts = [
         [image for image in images if (image.image_id in tested) == is_test]
         for is_test in (False, True)
@@ -199,24 +181,6 @@ def _write(
     (staged / "about.json").write_text(json.dumps(about, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     staged.rename(folder)
-
-
-def _draw(
-    entries: Sequence[_Entry], classes: Sequence[str], most: int | None, seed: int
-) -> list[_Entry]:
-    """So many of each class, chosen by a hash of their names: a larger part holds a smaller one."""
-    by_class: dict[str, list[_Entry]] = defaultdict(list)
-    for entry in entries:
-        by_class[entry[2]].append(entry)
-
-    def rank(entry: _Entry) -> bytes:
-        return hashlib.sha256(f"{seed}/{entry[1]}".encode("utf-8", "surrogateescape")).digest()
-
-    chosen = []
-    for name in classes:
-        members = by_class.get(name, [])
-        chosen += members if most is None else sorted(members, key=rank)[:most]
-    return chosen
 
 
 def _batches(
@@ -255,32 +219,3 @@ def _link(path: Path, target: Path) -> None:
         pass
     except OSError:
         shutil.copyfile(target, path)
-
-
-def _sixth(images: Sequence[TrainingImage], seed: int) -> set[int]:
-    """Ids of a sixth of every class, at least one where it has two, groups of near-duplicates
-    whole. A class that is one such group has it divided.
-    """
-    labels = [image.label for image in images]
-    quota = {label: max(1, round(n * _TEST_PART)) for label, n in Counter(labels).items() if n > 1}
-    group_of = groups(np.array([image.perceptual_hash for image in images], dtype=np.int64))
-    taken: Counter[str] = Counter()
-    chosen: set[int] = set()
-    rng = generator(seed, "test part")
-    order = np.argsort(group_of, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(group_of[order])) + 1)
-    for number in rng.permutation(len(members)):
-        counts = Counter(labels[i] for i in members[number])
-        if all(taken[label] + n <= quota.get(label, 0) for label, n in counts.items()):
-            taken += counts
-            chosen |= {images[i].image_id for i in members[number]}
-    for label, wanted in quota.items():
-        if not taken[label]:
-            own = [image.image_id for image in images if image.label == label]
-            chosen |= {own[i] for i in rng.permutation(len(own))[:wanted]}
-    return chosen
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    """Of a part that is cut into training and test; a missing bound on the test part is a sixth."""
-    return None if one is None else one + (round(one * _TEST_PART) if other is None else other)

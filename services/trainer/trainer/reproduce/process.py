@@ -71,6 +71,7 @@ def _reproduce(reproduction: Reproduction, parsed: argparse.Namespace) -> int:
     )
     if order.weights is not None and not order.weights.is_file():
         raise BadRequest(f"There is no file {order.weights}; --weights takes a state dict.")
+    _check_options(order, reproduction)
     _check_out(order.out, reproduction.name)
     begun, started_at = time.monotonic(), datetime.now(UTC)
     bench = Bench(order, reproduction.data, note)
@@ -89,7 +90,7 @@ def _reproduce(reproduction: Reproduction, parsed: argparse.Namespace) -> int:
             title=reproduction.shows,
             place=reproduction.place,
             paper=reproduction.paper,
-            command=_command(reproduction.name, order),
+            command=_command(reproduction.name, order, parsed.device),
             scale=order.scale,
             seed=order.seed,
             device=device,
@@ -128,6 +129,14 @@ def _device(asked: str) -> tuple[str, str]:
     return device.name, device.machine
 
 
+def _check_options(order: Order, reproduction: Reproduction) -> None:
+    """Raises BadRequest for an option that would be left aside in silence."""
+    for name in ("weights", "pretraining_data"):
+        if getattr(order, name) is not None and name not in reproduction.takes:
+            option = f"--{name.replace('_', '-')}"
+            raise BadRequest(f"{reproduction.name} has no use for {option}; leave it out.")
+
+
 def _check_out(out: Path, name: str) -> None:
     """Raises BadRequest where the folder holds something else that would be overwritten."""
     if out.exists() and not out.is_dir():
@@ -137,9 +146,10 @@ def _check_out(out: Path, name: str) -> None:
         raise BadRequest(f"{out} holds another report; choose another folder for {name}.")
 
 
-def _command(name: str, order: Order) -> str:
+def _command(name: str, order: Order, device: str) -> str:
     words = ["kinsight", "reproduce", name, "--data", str(order.data), "--out", str(order.out)]
     words += ["--scale", order.scale, "--seed", str(order.seed)]
+    words += ["--device", device] if device != "auto" else []
     if order.weights is not None:
         words += ["--weights", str(order.weights)]
     if order.pretraining_data is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.reproduce.base import Scale
-from trainer.reproduce.prepared import Most
+from trainer.reproduce.drawing import Most
 
 # Pictures up to this side get AlexNet's stem for small pictures.
 SMALL_PICTURES = 64
