@@ -27,8 +27,8 @@ def test_every_layer_of_the_same_shape_is_taken(tmp_path: Path) -> None:
     file, given = _given(tmp_path)
     pretrained = Pretrained.of(file, tmp_path / "store")
     assert pretrained is not None
-    fitted = pretrained.into(_SMALL, {}, seed=0)
-    assert fitted is not None and fitted.network == "alexnet" and not pretrained.told
+    fitted = pretrained.into(_SMALL, seed=0)
+    assert fitted is not None and not pretrained.told
     name = fitted.weights.removeprefix("sha256:")
     state = load_file(tmp_path / "store" / "weights" / f"{name}.safetensors")
     # What training itself asks of weights: all but the head is there.
@@ -45,7 +45,7 @@ def test_layers_of_another_shape_start_afresh_and_are_told(tmp_path: Path) -> No
     variant = {"activation": "maxout", "pooling": "max-average"}
     # Two pieces of half the units: the first hidden layer has the given one's shape.
     options = {**_SMALL, **variant, "fc_width": 32}
-    fitted = pretrained.into(options, variant, seed=0)
+    fitted = pretrained.into(options, seed=0)
     assert fitted is not None
     (told,) = pretrained.told
     assert "hidden.fc7.weight" in told and "conv" not in told and "fc6" not in told
@@ -53,17 +53,32 @@ def test_layers_of_another_shape_start_afresh_and_are_told(tmp_path: Path) -> No
     state = load_file(tmp_path / "store" / "weights" / f"{name}.safetensors")
     networks.check_fit("alexnet", fitted.options, state, classes=3)
     assert torch.equal(state["hidden.fc6.weight"], given["hidden.fc6.weight"])
-    again = pretrained.into(options, variant, seed=0)
+    again = pretrained.into(options, seed=0)
     assert again == fitted
 
 
-def test_torchvisions_shapes_go_into_torchvisions_network_only(tmp_path: Path) -> None:
-    file = tmp_path / "torchvision.safetensors"
-    save_file({"features.0.weight": torch.zeros(64, 3, 11, 11)}, file)
-    pretrained = Pretrained.of(file, tmp_path / "store")
+def test_torchvisions_weights_make_torchvisions_network(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    first = torch.randn(64, 3, 11, 11)
+    save_file({"features.0.weight": first}, tmp_path / "torchvision.safetensors")
+    pretrained = Pretrained.of(tmp_path / "torchvision.safetensors", tmp_path / "store")
     assert pretrained is not None and pretrained.is_torchvisions
-    variant = {"activation": "maxout"}
-    assert pretrained.into({**_SMALL, **variant}, variant, seed=0) is None
+    options = {"activation": "maxout", "fc_width": 8, "hash_bits": 16, "input_size": 224}
+    fitted = pretrained.into(options, seed=0)
+    assert fitted is not None
+    assert (fitted.options["channels"], fitted.options["towers"]) == ("2014", 1)
+    name = fitted.weights.removeprefix("sha256:")
+    state = load_file(tmp_path / "store" / "weights" / f"{name}.safetensors")
+    assert torch.equal(state["convolutions.conv1.conv.weight"], first)
+    assert any("torchvision's AlexNet" in told for told in pretrained.told)
+    assert any("conv2.conv.weight" in told for told in pretrained.told)
+
+
+def test_other_shapes_are_left_out(tmp_path: Path) -> None:
+    file, _ = _given(tmp_path)
+    pretrained = Pretrained.of(file, tmp_path / "store")
+    assert pretrained is not None
+    assert pretrained.into({**_SMALL, "width": 0.2}, seed=0) is None
 
 
 def test_what_is_no_alexnet_is_refused(tmp_path: Path) -> None:

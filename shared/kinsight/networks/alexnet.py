@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -33,6 +34,18 @@ _LAYERS = (
     _Convolution(256, 3, grouped=True, pooled=True, normed=False),
 )
 _SIXTH = _Convolution(256, 3, grouped=True, pooled=False, normed=False)
+_CHANNELS_2014 = (64, 192, 384, 256, 256)
+# Layers of torchvision's AlexNet by their names here.
+_TORCHVISION = {
+    "features.0": "convolutions.conv1.conv",
+    "features.3": "convolutions.conv2.conv",
+    "features.6": "convolutions.conv3.conv",
+    "features.8": "convolutions.conv4.conv",
+    "features.10": "convolutions.conv5.conv",
+    "classifier.1": "hidden.fc6",
+    "classifier.4": "hidden.fc7",
+    "classifier.6": "head.classifier",
+}
 
 
 class AlexNet(HeadedNetwork):
@@ -47,8 +60,7 @@ class AlexNet(HeadedNetwork):
         super().__init__(options)
         self.convolutions = nn.Sequential()
         channels, side, scale = 3, options.input_size, 1.0
-        layers = (*_LAYERS, _SIXTH) if options.sixth_convolution else _LAYERS
-        for number, layer in enumerate(layers, start=1):
+        for number, layer in enumerate(_layers(options), start=1):
             convolution = _convolution(layer, channels, options, first=number == 1)
             initial.he(convolution, "tanh" if options.activation == "tanh" else "relu", scale)
             self.convolutions.add_module(f"conv{number}", _block(layer, convolution, options))
@@ -74,6 +86,22 @@ class AlexNet(HeadedNetwork):
     def features(self, x_BCHW: Tensor) -> Tensor:
         feature: Tensor = self.hidden(self.convolutions(x_BCHW))
         return feature
+
+    def own_names(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """torchvision's names become this network's."""
+        renamed = {}
+        for name, tensor in state.items():
+            layer, _, kind = name.rpartition(".")
+            renamed[f"{_TORCHVISION.get(layer, layer)}.{kind}"] = tensor
+        return renamed
+
+
+def _layers(options: AlexNetOptions) -> tuple[_Convolution, ...]:
+    layers: tuple[_Convolution, ...] = _LAYERS
+    if options.channels == "2014":
+        pairs = zip(layers, _CHANNELS_2014, strict=True)
+        layers = tuple(layer._replace(channels=channels) for layer, channels in pairs)
+    return (*layers, _SIXTH) if options.sixth_convolution else layers
 
 
 class AlexNetFamily:

@@ -23,6 +23,12 @@ class AlexNetOptions(NetworkOptions):
         description="2: conv2, conv4, conv5 and the sixth convolution see half of the channels "
         "each, as on the paper's two GPUs (§3.2); 1: they see all.",
     )
+    channels: Literal["2012", "2014"] = Field(
+        default="2012",
+        description="Maps of the convolutions. 2012: 96, 256, 384, 384, 256 (§3.5); 2014: 64, 192, "
+        "384, 256, 256 as in Krizhevsky 2014 (One weird trick) and in torchvision's AlexNet, whose "
+        "weights fit with towers=1 and response_norm=false.",
+    )
     response_norm: bool = Field(
         default=True,
         description="Response normalisation after conv1 and conv2 (§3.3). Where it is not given: "

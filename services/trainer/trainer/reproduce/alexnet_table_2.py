@@ -117,7 +117,7 @@ def _fine_tuned(bench: Bench, data: Prepared, before: Prepared, member: int) -> 
     store = bench.runs.store
     pretrained = Pretrained.of(store / weights_key(first.card.id), store)
     assert pretrained is not None
-    fitted = pretrained.into(dict(tuning.network_options), {}, seed=tuning.seed)
+    fitted = pretrained.into(dict(tuning.network_options), seed=tuning.seed)
     assert fitted is not None
     return bench.train(data, replace(tuning, weights=fitted.weights))
 

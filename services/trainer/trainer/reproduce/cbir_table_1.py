@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kinsight.errors import UnfitWeights
 from trainer.reproduce.base import CBIR, WEIGHTS, DataWanted, Scale
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.prepared import Prepared
@@ -45,10 +46,11 @@ def plan(bench: Bench, data: Prepared) -> Plan:
     if pretrained is None:
         return Plan("AlexNet", network, "fine-tune", recipe, seed=bench.seed)
     full = {"input_size": 224, "width": 1.0, "fc_width": 4096, "hash_bits": 0}
-    fitted = pretrained.into(full, {}, seed=bench.seed)
-    assert fitted is not None  # a file of either layout fits its own network
+    fitted = pretrained.into(full, seed=bench.seed)
+    if fitted is None:
+        raise UnfitWeights("No convolution of the given weights has the shape of AlexNet's.")
     return Plan(
-        "AlexNet", fitted.options, "fine-tune", recipe, fitted.network, fitted.weights, bench.seed
+        "AlexNet", fitted.options, "fine-tune", recipe, weights=fitted.weights, seed=bench.seed
     )
 
 

@@ -43,7 +43,7 @@ class _HashTable:
         for (name, variant), error in zip(VARIANTS.items(), self.errors, strict=True):
             plan = networks.plan(name, variant, self.bits)
             if plan is None:
-                remark = "the given weights have torchvision's shapes, which this network lacks"
+                remark = "no convolution of the given weights has this network's shape"
                 rows.append(Row(name, {"error": error}, {}, remark))
                 continue
             run = bench.train(data, plan)

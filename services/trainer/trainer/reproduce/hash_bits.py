@@ -64,7 +64,7 @@ class _BitsTable:
                 continue
             plan = networks.plan(FINAL, VARIANTS[FINAL], bits)
             if plan is None:
-                remark = "the given weights have torchvision's shapes, which this network lacks"
+                remark = "no convolution of the given weights has this network's shape"
                 rows.append(Row(f"{bits} bits", paper, {}, remark))
                 continue
             run = bench.train(data, plan)

@@ -61,7 +61,7 @@ class HashNetworks:
             "learning_rate": 0.001,
             "pretrained_rate": 1.0,
         }
-        fitted = self.pretrained.into(network, variant, seed=self.seed)
+        fitted = self.pretrained.into(network, seed=self.seed)
         if fitted is None:
             return None
         return Plan(
@@ -69,7 +69,6 @@ class HashNetworks:
             fitted.options,
             "fine-tune",
             recipe,
-            network=fitted.network,
             weights=fitted.weights,
             seed=self.seed,
         )
@@ -86,9 +85,9 @@ class HashNetworks:
             ]
         return [
             *told,
-            "Started from the given weights, SGD with batch 64 and rate 0.001 as in the paper; the "
-            "rate rises over the first tenth and then falls to 0, and the paper does not tell its "
-            f"epochs: here {_EPOCHS_PRETRAINED[self.scale]}.",
+            f"Started from the given weights, SGD with batch {self._batch} (the paper 64) and rate "
+            "0.001 as in the paper; the rate rises over the first tenth and then falls to 0. The "
+            f"paper does not tell its epochs: here {_EPOCHS_PRETRAINED[self.scale]}.",
             *self.pretrained.told,
         ]
 

@@ -15,22 +15,14 @@ if TYPE_CHECKING:
 
 _TORCHVISION_FIRST = "features.0.weight"
 _OWN_FIRST = "convolutions.conv1.conv.weight"
-_TORCHVISION_NAMES = {
-    "features.0": "convolutions.conv1.conv",
-    "features.3": "convolutions.conv2.conv",
-    "features.6": "convolutions.conv3.conv",
-    "features.8": "convolutions.conv4.conv",
-    "features.10": "convolutions.conv5.conv",
-    "classifier.1": "hidden.fc6",
-    "classifier.4": "hidden.fc7",
-}
+# What torchvision's AlexNet is: that of Krizhevsky 2014.
+_TORCHVISIONS = {"channels": "2014", "towers": 1, "response_norm": False}
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network whose initial values lie in the store as uploaded weights do."""
+    """An `alexnet` whose initial values lie in the store as uploaded weights do."""
 
-    network: str
     options: dict[str, Any]
     weights: str
 
@@ -63,38 +55,27 @@ class Pretrained:
         """torchvision's AlexNet has other channels than the paper's (64 in the first layer)."""
         return _TORCHVISION_FIRST in self.state and len(self.state[_TORCHVISION_FIRST]) == 64
 
-    def into(
-        self, options: dict[str, Any], variant: Mapping[str, Any], *, seed: int
-    ) -> Fitted | None:
+    def into(self, options: dict[str, Any], *, seed: int) -> Fitted | None:
         """Every layer that has the given one's shape takes its values, the others start afresh.
 
-        None where not even the first layer is of the same shape.
+        options: of `alexnet`; torchvision's weights change those that they were trained with. None
+        where no convolution is of the same shape.
         """
-        if self.is_torchvisions:
-            if variant:
-                return None
-            kept = {"hash_bits": options["hash_bits"]}
-            return self._fitted("torchvision/alexnet", kept, dict(self.state), seed)
-        return self._fitted("alexnet", options, self._renamed(), seed)
-
-    def _renamed(self) -> dict[str, Tensor]:
-        renamed = {}
-        for name, tensor in self.state.items():
-            layer, _, kind = name.rpartition(".")
-            renamed[f"{_TORCHVISION_NAMES.get(layer, layer)}.{kind}"] = tensor
-        return renamed
-
-    def _fitted(
-        self, network: str, options: dict[str, Any], given: dict[str, Tensor], seed: int
-    ) -> Fitted | None:
         import torch
         from safetensors.torch import save
 
         from kinsight import networks
 
         torch.manual_seed(seed)
-        built = networks.build(network, options, classes=2)
-        given = built.own_names(given)
+        if self.is_torchvisions:
+            options = {**options, **_TORCHVISIONS}
+            told = (
+                "The given weights are of torchvision's AlexNet: 64, 192, 384, 256, 256 maps, one "
+                "tower, no response normalisation; so are these networks."
+            )
+            self.told += [told] if told not in self.told else []
+        built = networks.build("alexnet", options, classes=2)
+        given = built.own_names(self.state)
         whole = {
             name: tensor
             for name, tensor in built.state_dict().items()
@@ -119,4 +100,4 @@ class Pretrained:
             partial = path.with_suffix(".partial")
             partial.write_bytes(data)
             partial.replace(path)
-        return Fitted(network, options, f"sha256:{digest}")
+        return Fitted(options, f"sha256:{digest}")
