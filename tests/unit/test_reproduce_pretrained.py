@@ -60,7 +60,8 @@ def test_layers_of_another_shape_start_afresh_and_are_told(tmp_path: Path) -> No
 def test_torchvisions_weights_make_torchvisions_network(tmp_path: Path) -> None:
     torch.manual_seed(3)
     first = torch.randn(64, 3, 11, 11)
-    save_file({"features.0.weight": first}, tmp_path / "torchvision.safetensors")
+    given = {"features.0.weight": first, "features.0.bias": torch.ones(64)}
+    save_file(given, tmp_path / "torchvision.safetensors")
     pretrained = Pretrained.of(tmp_path / "torchvision.safetensors", tmp_path / "store")
     assert pretrained is not None and pretrained.is_torchvisions
     options = {"activation": "maxout", "fc_width": 8, "hash_bits": 16, "input_size": 224}
