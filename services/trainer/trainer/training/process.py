@@ -105,4 +105,11 @@ def _claim_stdout() -> TextIO:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if place().size > 1:
+        # The threads of the process group outlive the interpreter's end at times, and abort it:
+        # a finished training would be taken for one that was killed.
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
