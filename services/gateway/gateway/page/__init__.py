@@ -96,18 +96,18 @@ def is_open(path: str) -> bool:
 
 
 @router.get("/")
-def document(request: Request) -> Response:
+async def document(request: Request) -> Response:
     page = load()
     return _answer(request, page.document, f"page-{page.version}", "no-cache")
 
 
 @router.get("/favicon.ico")
-def favicon(request: Request) -> Response:
-    return asset(request, load().version, "icon.svg")
+async def favicon(request: Request) -> Response:
+    return await asset(request, load().version, "icon.svg")
 
 
 @router.get("/assets/{version}/{name}")
-def asset(request: Request, version: str, name: str) -> Response:
+async def asset(request: Request, version: str, name: str) -> Response:
     page = load()
     found = page.assets.get(name)
     if found is None:

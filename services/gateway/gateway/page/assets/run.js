@@ -17,7 +17,7 @@ export async function show(place, id, left) {
 
   function draw(job) {
     const p = job.progress;
-    put(head, h("div", { class: "job-top" }, h("h2", {}, `Training on ${job.library}`), h("span", { class: "row" }, stateTag(job), cancelButton(job))),
+    put(head, h("div", { class: "job-top" }, h("h1", {}, `Training on ${job.library}`), h("span", { class: "row" }, stateTag(job), cancelButton(job))),
       progressBar(job),
       ended(job) ? null : facts([
         ["Epoch", p.epoch === null || p.epoch === undefined ? "–" : `${number(p.epoch, Number.isInteger(p.epoch) ? 0 : 1)} of ${number(p.epochs)}`],

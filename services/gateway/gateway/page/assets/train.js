@@ -26,7 +26,7 @@ export async function render(screen, query, left) {
   const id = query.get("job");
   if (id) {
     const place = h("div", {});
-    put(screen, h("p", {}, h("a", { href: "#/train" }, "← Train")), h("h1", {}, "Train"), place);
+    put(screen, h("p", {}, h("a", { href: "#/train" }, "← All runs")), place);
     return run.show(place, id, left);
   }
   const [all, { jobs }] = await Promise.all([libraries(), get("/jobs", { kind: "train", page_size: 8 }, left)]);
