@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
@@ -17,6 +17,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from conftest import missing
+
+Found = TypeVar("Found")
 
 _DROP = """
 const [name, type, base64, selector] = arguments;
@@ -46,7 +48,7 @@ class Browser:
         """The element, as soon as there is one."""
         return self.until(lambda: self.driver.find_element(By.CSS_SELECTOR, selector), seconds)
 
-    def until[T](self, condition: Callable[[], T], seconds: float = 20) -> T:
+    def until(self, condition: Callable[[], Found], seconds: float = 20) -> Found:
         """What the condition gives, once that is true; elements may come and go meanwhile."""
         gone = (NoSuchElementException, StaleElementReferenceException)
         waiting = WebDriverWait(self.driver, seconds, 0.1, ignored_exceptions=gone)

@@ -24,7 +24,7 @@ SCREENS = (
 )
 # Controls without a name, ids given twice, pictures without a text, headings left out.
 _FAULTS = """
-const named = (e) => e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim() || e.title;
+const named = (e) => e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim();
 const shown = (e) => e.checkVisibility();
 const faults = [...document.querySelectorAll("button, a, input, select, textarea")]
   .filter((e) => shown(e) && !named(e)).map((e) => `no name: ${e.outerHTML}`);
