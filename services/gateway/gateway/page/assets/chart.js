@@ -1,7 +1,8 @@
 // Lines over two axes, drawn as SVG.
 import { h, s } from "./dom.js";
 
-const WIDTH = 560, HEIGHT = 240, LEFT = 48, BOTTOM = 30, TOP = 8, RIGHT = 10;
+// drawn for the place there is, so that the letters stay readable
+const WIDTH = innerWidth < 640 ? 320 : 560, HEIGHT = 240, LEFT = 48, BOTTOM = 30, TOP = 8, RIGHT = 10;
 
 // series: [{name, points: [[x, y], …]}]; format: of the y axis' numbers.
 export function chart(title, series, { x, format = (v) => String(+v.toPrecision(4)), from, to } = {}) {
