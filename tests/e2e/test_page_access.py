@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from e2e.browser import chromium
 from e2e.conftest import Digits
 from e2e.system import System, up
+from kinsight.clients import Kinsight
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +51,10 @@ def test_every_screen_fits_and_is_named(system: System, digits: Digits, width: i
         assert not browser.complaints()
 
 
-def test_the_keyboard_goes_all_the_way(system: System, digits: Digits) -> None:
+def test_the_keyboard_goes_all_the_way(system: System, client: Kinsight, digits: Digits) -> None:
+    image = next(iter(client.images("digits")))
     with chromium(system.url) as browser:
-        browser.open("search?library=digits&image_id=1&k=4")
+        browser.open(f"search?library=digits&image_id={image.id}&k=4")
         browser.until(lambda: len(browser.all(".card")) == 4)
         browser.driver.execute_script("document.querySelector('.card').focus()")
         browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
