@@ -31,10 +31,9 @@ export async function render(screen, query, left) {
 
   async function showSla(place) {
     const report = await get("/admin/sla", {}, left);
-    put(place, table("Requirements", ["Requirement", "Promised", "Measured", "", "From"], report.requirements.map((one) => h("tr", {},
-      h("th", { scope: "row" }, one.name), h("td", {}, one.target),
+    put(place, table("Requirements", ["Requirement", "Kept", "Promised", "Measured", "Measurements"], report.requirements.map((one) => h("tr", {},
+      h("th", { scope: "row" }, one.name), h("td", {}, verdict(one.ok), one.advice && h("small", { class: "hint" }, one.advice)), h("td", {}, one.target),
       h("td", {}, one.value === null ? "–" : `${number(one.value, one.value < 10 ? 3 : 1)} ${one.unit}`),
-      h("td", {}, verdict(one.ok), one.advice && h("small", { class: "hint" }, " ", one.advice)),
       h("td", {}, h("small", {}, `${number(one.measurements)} in ${number(report.window_hours)} h`))))));
   }
 
@@ -64,7 +63,7 @@ export async function render(screen, query, left) {
   async function showDoctor(place) {
     const report = await get("/admin/doctor", {}, left);
     put(place, h("p", { class: report.ok ? "good" : "bad" }, h("strong", {}, report.ok ? "Everything works." : "Something does not work.")),
-      table("Checks", ["Check", "", "Found"], report.checks.map((one) => h("tr", {}, h("th", { scope: "row" }, one.check),
+      table("Checks", ["Check", "State", "Found"], report.checks.map((one) => h("tr", {}, h("th", { scope: "row" }, one.check),
         h("td", {}, verdict(one.ok, "well", "ill")), h("td", {}, one.detail, one.advice && h("p", { class: "warn" }, one.advice))))),
       h("div", { class: "row", "data-problems": true }, acting("Look again", () => showDoctor(place))));
   }
