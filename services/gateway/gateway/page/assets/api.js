@@ -12,7 +12,10 @@ export class Problem extends Error {
   }
 }
 
-const AWAY = { title: "No answer", detail: "The server does not answer. Is it running, and are you connected?" };
+const AWAY = {
+  title: "No answer",
+  detail: "The server does not answer. Is it running, and are you connected?",
+};
 
 export function address(path, query = {}) {
   const asked = new URLSearchParams();
@@ -123,26 +126,40 @@ export function showSignOut() {
 
 export const ended = (job) => ["succeeded", "failed", "cancelled"].includes(job.state);
 
+// A browser holds six connections to one server: streams must leave some for everything else.
+const STREAMS = 2;
+const POLL_MS = 1500;
+let streams = 0;
+
 // Tells of a job until it has ended, through lost connections; returns how to stop.
 export function follow(id, onjob) {
-  let source, timer, stopped = false;
+  let source = null, timer, stopped = false;
   const hear = (job) => {
     if (stopped) return;
     onjob(job);
     if (ended(job)) { stop(); announce(`Job ${job.kind}: ${job.state}`); }
   };
+  const poll = () => {
+    timer = setTimeout(async () => {
+      await get(path("jobs", id)).then(hear, () => {});
+      if (!stopped) open();
+    }, POLL_MS);
+  };
+  const close = () => {
+    if (source) { source.close(); source = null; streams -= 1; }
+  };
   const open = () => {
+    if (streams >= STREAMS) { poll(); return; }
+    streams += 1;
     source = new EventSource(`/jobs/${encodeURIComponent(id)}/events`);
     source.addEventListener("job", (event) => hear(JSON.parse(event.data)));
     source.onerror = () => {
-      if (source.readyState !== EventSource.CLOSED || stopped) return;
-      timer = setTimeout(async () => {
-        await get(path("jobs", id)).then(hear, () => {});
-        if (!stopped) open();
-      }, 2000);
+      if (source?.readyState !== EventSource.CLOSED) return; // it connects again by itself
+      close();
+      poll();
     };
   };
-  const stop = () => { stopped = true; clearTimeout(timer); source?.close(); };
+  const stop = () => { stopped = true; clearTimeout(timer); close(); };
   open();
   return stop;
 }

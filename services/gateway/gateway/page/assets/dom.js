@@ -72,7 +72,7 @@ export function acting(text, work, kind = "", attributes = {}) {
 }
 
 export function problem(error) {
-  if (error.name === "AbortError") return null;
+  if (error.name === "AbortError") return document.createDocumentFragment(); // nobody waits any more
   const title = error.title ?? "This page has failed";
   const detail = error.detail ?? String(error.message ?? error);
   return h("div", { class: "problem", role: "alert" }, h("strong", {}, title), " ", detail);
@@ -144,7 +144,7 @@ export function facts(pairs) {
 }
 
 export function table(caption, heads, rows) {
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     h("table", {}, h("caption", { class: "unseen" }, caption),
       h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
       h("tbody", {}, rows)));

@@ -18,7 +18,8 @@ export async function show(screen, query, left) {
   const drop = h("div", { class: "drop" }, h("p", {}, "Drop a folder, a zip or pictures here"),
     h("div", { class: "row" }, h("label", { class: "button primary", for: "folder" }, "Choose a folder"), folder,
       h("label", { class: "button", for: "files" }, "Choose files or a zip"), files));
-  const more = button("Show them", () => { more.hidden = true; showPictures(); });
+  let sending = 0;
+  const more = button("Show the new pictures", () => { more.hidden = true; showPictures(); });
   more.hidden = true;
 
   put(screen, h("p", {}, h("a", { href: "#/libraries" }, "← All libraries")), h("h1", {}, name),
@@ -29,17 +30,19 @@ export async function show(screen, query, left) {
   showHead();
   showPictures();
 
+  listen();
   const running = await get("/jobs", { kind: "ingest", library: name, page_size: 5 }, left);
   for (const job of running.jobs) jobs.append(ingest(job, { left, title: `Added ${new Date(job.created_at).toLocaleString()}`, onend: changed }));
 
-  for (const kind of ["dragover", "dragleave", "drop"]) {
-    addEventListener(kind, (event) => {
-      drop.classList.toggle("over", kind === "dragover");
-      if (kind === "drop") uploads.dropped(event.dataTransfer).then(take, tell);
-    }, { signal: left });
+  function listen() {
+    for (const kind of ["dragover", "dragleave", "drop"]) {
+      addEventListener(kind, (event) => {
+        drop.classList.toggle("over", kind === "dragover");
+        if (kind === "drop") uploads.dropped(event.dataTransfer).then(take, tell);
+      }, { signal: left });
+    }
+    addEventListener("beforeunload", (event) => sending && event.preventDefault(), { signal: left });
   }
-  addEventListener("beforeunload", (event) => sending && event.preventDefault(), { signal: left });
-  let sending = 0;
 
   function tell(error) { jobs.prepend(problem(error)); }
 

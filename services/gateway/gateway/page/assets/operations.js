@@ -32,7 +32,8 @@ export async function render(screen, query, left) {
   async function showSla(place) {
     const report = await get("/admin/sla", {}, left);
     put(place, table("Requirements", ["Requirement", "Kept", "Promised", "Measured", "Measurements"], report.requirements.map((one) => h("tr", {},
-      h("th", { scope: "row" }, one.name), h("td", {}, verdict(one.ok), one.advice && h("small", { class: "hint" }, one.advice)), h("td", {}, one.target),
+      h("th", { scope: "row" }, one.name), h("td", {}, verdict(one.ok), one.advice && h("small", { class: "hint" }, one.advice)),
+      h("td", {}, one.target),
       h("td", {}, one.value === null ? "–" : `${number(one.value, one.value < 10 ? 3 : 1)} ${one.unit}`),
       h("td", {}, h("small", {}, `${number(one.measurements)} in ${number(report.window_hours)} h`))))));
   }

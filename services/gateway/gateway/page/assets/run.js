@@ -32,7 +32,7 @@ export async function show(place, id, left) {
     const { runs } = await get("/admin/training-curves", { job: id }, left);
     const points = runs[0]?.points ?? [];
     const of = (key) => points.map((point) => [point.iteration, point[key] ?? NaN]);
-    put(curves, chart("Loss", [{ name: "training loss", points: of("loss") }], { x: "iteration" }),
+    put(curves, h("h2", { class: "unseen" }, "Curves"), chart("Loss", [{ name: "training loss", points: of("loss") }], { x: "iteration" }),
       chart("Accuracy", [{ name: "validation", points: of("validation_accuracy") },
         { name: "training, as it went", points: of("training_accuracy") }],
       { x: "iteration", from: 0, to: 1, format: (v) => `${Math.round(v * 1000) / 10} %` }));

@@ -35,7 +35,7 @@ export async function render(screen, query, left) {
   const preview = h("div", {});
   const results = h("section", { class: "results", "aria-label": "Results" });
   const chooser = h("input", { type: "file", accept: ACCEPT, class: "unseen", id: "choose", onchange: () => give(chooser.files[0]) });
-  const camera = h("input", { type: "file", accept: "image/*", capture: "environment", class: "unseen", id: "photograph", onchange: () => give(camera.files[0]) });
+  const camera = h("input", { type: "file", accept: "image/*", capture: "environment", class: "unseen", "aria-label": "Take a photo", id: "photograph", onchange: () => give(camera.files[0]) });
   const web = h("input", { type: "url", name: "image_url", placeholder: "https://…", value: state.image_url ?? "" });
   const drop = h("div", { class: "drop" },
     h("p", {}, "Drop or paste a picture here"),
