@@ -93,6 +93,12 @@ def test_from_an_empty_library_to_a_rollback(
     browser.wait_text("1 files · 1 rejected", 60)
     assert client.library(LIBRARY).images == 300
 
+    browser.press("Set floor")
+    browser.write("floor", "0.05", "dialog")
+    browser.press("Save", "dialog")
+    browser.wait_text("P@10 0.05")
+    assert client.library(LIBRARY).floor == 0.05
+
     # many labels at once
     browser.open(f"libraries?library={LIBRARY}&label=7")
     browser.until(lambda: len(browser.all(".grid li")) == 30)

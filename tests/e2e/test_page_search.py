@@ -103,14 +103,17 @@ def test_a_crop_is_drawn_or_typed(browser: Browser, client: Kinsight, digits: Di
     browser.until(lambda: browser.all(".results .problem"))
 
 
-def test_what_the_server_refuses_is_said(browser: Browser, digits: Digits, tmp_path: Path) -> None:
+def test_what_the_server_refuses_is_said(
+    browser: Browser, client: Kinsight, digits: Digits, tmp_path: Path
+) -> None:
     text = tmp_path / "not-a-picture.png"
     text.write_bytes(b"words")
     browser.open("search?library=digits")
     browser.drop(text, "image/png")
     said = browser.one(".results .problem").text
     assert "image" in said.lower()
-    browser.open("search?library=nowhere&image_id=1")
+    image = next(iter(client.images("digits")))
+    browser.open(f"search?library=nowhere&image_id={image.id}")
     assert "nowhere" in browser.one(".problem").text
 
 

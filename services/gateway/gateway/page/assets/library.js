@@ -1,7 +1,7 @@
 // One library: add pictures, see what is in it, label it, clear it, delete it.
 import { call, get, path } from "./api.js";
 import { browser } from "./browse.js";
-import { acting, announce, ask, button, facts, field, h, number, problem, put, select, setAddress } from "./dom.js";
+import { acting, announce, ask, button, dialog, facts, field, h, number, problem, put, select, setAddress } from "./dom.js";
 import { ingest } from "./jobs.js";
 import * as uploads from "./uploads.js";
 
@@ -76,6 +76,19 @@ export async function show(screen, query, left) {
     showHead();
   }
 
+  function setFloor() {
+    const floor = h("input", { type: "number", name: "floor", min: 0, max: 1, step: "any", placeholder: "0.80",
+      value: library.floor_is_default ? "" : String(library.floor) });
+    const made = dialog("Floor", h("form", { class: "stack", "data-problems": true, onsubmit: (event) => event.preventDefault() },
+      field("P@10 below which no model goes live", floor, "From 0 to 1; empty: the default again. The live model stays live."),
+      h("div", { class: "row" }, acting("Save", async () => {
+        if (!floor.reportValidity()) return;
+        library = await call("PATCH", path("libraries", name), { json: { floor: floor.value ? floor.valueAsNumber : null } });
+        made.close();
+        showHead();
+      }, "primary", { type: "submit" }))));
+  }
+
   function showHead() {
     const quoted = encodeURIComponent(name);
     put(head, h("section", { class: "panel stack", "aria-label": "Summary" }, facts([
@@ -96,6 +109,7 @@ export async function show(screen, query, left) {
         announce(`${removed} rows removed`);
         await refresh();
       }, "danger"),
+      acting("Set floor", async () => setFloor(), ""),
       acting("Delete library", async () => {
         if (!await ask(`Delete library ${name}?`, `Its ${number(library.images)} pictures and their labels are removed for good. Its models stay.`, "Delete")) return;
         await call("DELETE", path("libraries", name));

@@ -9,6 +9,7 @@ const SPACES = [["auto", "auto: code, then feature"], ["hash", "hash: binary cod
   ["feature", "feature: last hidden layer"], ["softmax", "softmax: class probabilities"]];
 const ROUTINGS = [["adaptive", "adaptive: as many as needed"], ["argmax", "argmax: the likeliest class"],
   ["all", "all: every class"], ["named", "named: those I choose"]];
+const AT_ONCE = 60;
 const ACCEPT = "image/*,.avif,.tif,.tiff,.bmp,.webp";
 
 // The last picture given stays while other screens are looked at.
@@ -154,8 +155,21 @@ export async function render(screen, query, left) {
             h("ul", { class: "times" }, Object.entries(times).filter(([name]) => name !== "total").map(([name, ms]) =>
               h("li", {}, h("span", {}, name), h("span", {}, `${ms.toFixed(1)} ms`)))))),
       ),
-      h("ol", { class: "grid", "aria-label": "Hits, nearest first" }, answer.hits.map(card)),
+      grid(answer.hits),
     ];
+  }
+
+  // The first are on the screen at once; the others follow, frame by frame.
+  function grid(hits) {
+    const made = h("ol", { class: "grid", "aria-label": "Hits, nearest first" }, hits.slice(0, AT_ONCE).map(card));
+    let next = AT_ONCE;
+    const add = () => {
+      made.append(...hits.slice(next, next + AT_ONCE).map(card));
+      next += AT_ONCE;
+      if (next < hits.length && made.isConnected) requestAnimationFrame(add);
+    };
+    if (next < hits.length) requestAnimationFrame(add);
+    return made;
   }
 
   function bars(found) {
