@@ -207,6 +207,13 @@ async def test_near_duplicates_of_the_query_are_no_hits(library: Gated) -> None:
     assert with_copies > 0
 
 
+async def test_like_hashes_mean_nothing_where_most_pictures_have_them(library: Gated) -> None:
+    """As of handwriting, where strokes on white have the hashes of other digits."""
+    await library.running.pool.execute("UPDATE images SET perceptual_hash = 7 - (id % 2)")
+    found = gate(await library.promote(await library.add("model-right-9")))
+    assert found.p_at_10 == pytest.approx(expected("model-right-9", keys_of()))
+
+
 async def test_many_held_out_images_are_sampled(
     library: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:

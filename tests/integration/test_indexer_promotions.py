@@ -49,10 +49,10 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Held:
     held = Held()
     search = indexer.gate.relevant_hits
 
-    async def wait(*arguments: Any) -> dict[int, int]:
+    async def wait(*arguments: Any, **named: Any) -> dict[int, int]:
         held.begun.set()
         await held.go_on.wait()
-        return await search(*arguments)
+        return await search(*arguments, **named)
 
     monkeypatch.setattr(indexer.gate, "relevant_hits", wait)
     return held

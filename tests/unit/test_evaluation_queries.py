@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from kinsight.clients.indexer import IndexerClient
 from kinsight.contracts.libraries import TrainingImage
 from kinsight.errors import BadArchive
+from kinsight.images.near_duplicates import NearDuplicates
 from kinsight.store import LocalStore
 from trainer.library_images import LibraryImages
 from trainer.queries import ArchiveQueries, QuerySource, ValidationQueries
-from trainer.training.near_duplicates import NearDuplicates
 
 FILES = {
     "test/hat/1.jpg": b"hat 1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 import zipfile
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from training_set import pictures
 
 from kinsight.errors import BadArchive, BadRequest
@@ -74,6 +76,20 @@ def test_arrays(tmp_path: Path) -> None:
     prepared = _prepare(tmp_path / "set.npz", tmp_path / "work")
     assert (prepared.train, prepared.test) == (24, 12)
     assert prepared.classes == tuple(f"{n:02}" for n in range(12))  # in the order of the numbers
+
+
+def test_arrays_as_keras_hands_out_cifar(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (20, 8, 8, 3), np.uint8), (np.arange(20) % 2)[:, None]
+    first = {"x_train": x.transpose(0, 3, 1, 2), "y_train": y}  # channels first, as some do
+    np.savez(tmp_path / "cifar100.npz", **first, x_test=x[:4], y_test=y[:4])
+    source = open_source(tmp_path / "cifar100.npz")
+    read = dict(source.read([3, 21]))
+    for number, expected in ((3, x[3]), (21, x[1])):
+        content = read[number]
+        assert isinstance(content, bytes)
+        with Image.open(io.BytesIO(content)) as picture:
+            assert np.array_equal(np.asarray(picture), expected)
 
 
 def test_arrays_that_cannot_be_used_are_named(tmp_path: Path) -> None:

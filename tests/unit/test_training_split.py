@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.training.near_duplicates import groups
+from kinsight.images.near_duplicates import groups
 from trainer.training.split import Split, split
 
 

@@ -7,6 +7,7 @@ Labels that a model was never taught count like all others: such pictures are lo
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from fractions import Fraction
 from itertools import islice
 
 import asyncpg
+import numpy as np
 
 from indexer import cards
 from indexer.engines import Engine
@@ -25,6 +27,7 @@ from kinsight.contracts.libraries import DEFAULT_FLOOR
 from kinsight.contracts.promotions import Gate
 from kinsight.database import Connection, Pool
 from kinsight.errors import Conflict, ModelNotFound
+from kinsight.images.near_duplicates import NearDuplicates
 from kinsight.store import Store
 
 # In one snapshot for both models; short, so that nobody waits long for the tables it reads.
@@ -58,7 +61,13 @@ async def measure(
     try:
         async with pool.acquire() as connection:
             chosen = await held_out(connection, candidate, card, live, live_card)
-        return await _Run(pool, engine, candidate, live, chosen, tell).measured()
+            hashes = await connection.fetchval(
+                "SELECT array_agg(perceptual_hash) FROM images WHERE library_id = $1",
+                candidate.library_id,
+            )
+        near = await asyncio.to_thread(NearDuplicates, np.array(hashes or [], dtype=np.int64))
+        run = _Run(pool, engine, candidate, live, chosen, tell, hashes_tell=near.tells)
+        return await run.measured()
     except asyncpg.UndefinedTableError as error:
         raise Conflict("An index was dropped while it was measured; ask again.") from error
 
@@ -74,7 +83,10 @@ class _Run:
         live: Index | None,
         chosen: HeldOut,
         tell: Tell,
+        *,
+        hashes_tell: bool,
     ) -> None:
+        self._hashes_tell = hashes_tell
         self._pool = pool
         self._engine = engine
         self._candidate = candidate
@@ -131,7 +143,9 @@ class _Run:
         wanted = {image_id: labels[image_id] for image_id in chunk if image_id in labels}
         if index is None or not wanted:
             return {}
-        return await relevant_hits(connection, self._engine, index, wanted)
+        return await relevant_hits(
+            connection, self._engine, index, wanted, hashes_tell=self._hashes_tell
+        )
 
 
 def judge(measured: Measured, live: Index | None, floor: float | None, *, override: bool) -> Gate:

@@ -13,9 +13,9 @@ from indexer.indexes import Index
 from indexer.routing import route
 from kinsight.contracts.search import RoutingMode, SpaceName
 from kinsight.database import Connection, Record
+from kinsight.images.near_duplicates import RADIUS
 
 K = 10
-_NEAR = 3  # bits in which the hashes of near-duplicates differ at most
 _ROUNDS = 20  # of searching again without the near-duplicates that were found
 
 
@@ -56,12 +56,18 @@ class Tally:
 
 
 async def relevant_hits(
-    connection: Connection, engine: Engine, index: Index, labels: Mapping[int, str]
+    connection: Connection,
+    engine: Engine,
+    index: Index,
+    labels: Mapping[int, str],
+    *,
+    hashes_tell: bool,
 ) -> dict[int, int]:
     """Of each image, by id: how many of its first ten hits have its label.
 
     The index is searched as it is by default: in `auto`, routed by `adaptive`. The image itself
-    and its near-duplicates are no hits. Images that are no longer in the index are left out.
+    is no hit, nor are its near-duplicates where the library's hashes tell pictures apart (see
+    `NearDuplicates`). Images that are no longer in the index are left out.
     """
     queries = await connection.fetch(
         "SELECT image_id, probabilities, code, feature, perceptual_hash"
@@ -74,14 +80,19 @@ async def relevant_hits(
     filled = {table["class_id"] for table in tables}
     found = {}
     for query in queries:
-        hits = await _hits(connection, engine, index, query, filled)
+        hits = await _hits(connection, engine, index, query, filled, hashes_tell)
         label = labels[query["image_id"]]
         found[query["image_id"]] = sum(hit == label for hit in hits)
     return found
 
 
 async def _hits(
-    connection: Connection, engine: Engine, index: Index, query: Record, filled: set[int]
+    connection: Connection,
+    engine: Engine,
+    index: Index,
+    query: Record,
+    filled: set[int],
+    hashes_tell: bool,
 ) -> Sequence[str | None]:
     """The labels of the first ten hits."""
     vectors = QueryVectors(
@@ -105,7 +116,7 @@ async def _hits(
             "SELECT id, label, perceptual_hash FROM images WHERE id = ANY($1)", ids
         )
         known = {row["id"]: row for row in rows}
-        near = [row["id"] for row in rows if _near(query, row)]
+        near = [row["id"] for row in rows if hashes_tell and _near(query, row)]
         labels = [known[i]["label"] for i in ids if i in known and i not in near]
         without += near
         if not near:
@@ -115,4 +126,4 @@ async def _hits(
 
 def _near(one: Record, other: Record) -> bool:
     differing: int = one["perceptual_hash"] ^ other["perceptual_hash"]
-    return (differing & 0xFFFF_FFFF_FFFF_FFFF).bit_count() <= _NEAR
+    return (differing & 0xFFFF_FFFF_FFFF_FFFF).bit_count() <= RADIUS

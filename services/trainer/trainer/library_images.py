@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kinsight.clients.indexer import IndexerClient
 from kinsight.contracts.libraries import TrainingImage
-from trainer.training.near_duplicates import NearDuplicates
+from kinsight.images.near_duplicates import NearDuplicates
 
 
 class LibraryImages:

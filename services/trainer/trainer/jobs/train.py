@@ -214,7 +214,7 @@ class _Run:
     async def _evaluate(self, card: ModelCard) -> Job:
         return await self._workshop.rows.submit(
             JobKind.EVALUATE,
-            {"model": card.id, "queries": None},
+            {"model": card.id, "queries": None, "crops": self._request.crops},
             library=card.library,
             idempotency_key=f"evaluation:{self._job}",
         )

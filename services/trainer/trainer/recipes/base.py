@@ -29,11 +29,11 @@ class RecipeOptions(Options):
         description="Weight of a term that pushes a hash layer's activations to 0 and 1.",
     )
     balance: float = Field(
-        default=0.0,
+        default=0.3,
         ge=0,
         le=10,
-        description="Weight of a term that has each bit set for half of the images. Without both "
-        "terms codes are learned from the classes alone, which finds more of them.",
+        description="Weight of a term that has each bit set for half of the images; without it a "
+        "small network from scratch may never begin to learn.",
     )
     checkpoint_seconds: float = Field(
         default=20, ge=0.1, le=3600, description="Time between checkpoints."

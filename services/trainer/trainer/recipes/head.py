@@ -118,7 +118,9 @@ class _Scaling:
     def __init__(self, features: NDArray[np.float32], training: NDArray[np.int64]) -> None:
         rows = torch.from_numpy(np.ascontiguousarray(features[training]))
         self.mean = rows.mean(dim=0)
-        self.deviation = rows.std(dim=0).clamp_min(_LEAST_DEVIATION)
+        deviation = rows.std(dim=0)
+        # A dimension that never moves in training tells nothing, and must not shout in a search.
+        self.deviation = torch.where(deviation < _LEAST_DEVIATION, 1.0, deviation)
 
     @torch.no_grad()
     def unfold_from(self, linear: nn.Linear) -> None:

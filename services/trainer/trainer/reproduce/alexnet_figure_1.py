@@ -40,8 +40,8 @@ class _Effort:
 
 
 _EFFORTS: dict[Scale, _Effort] = {
-    "smoke": _Effort(handful("smoke", small=0), (0.01, 0.03), 5, 12, 16),
-    "small": _Effort(Most(total=20_000), (0.01, 0.03, 0.1), 300, 60, 64),
+    "smoke": _Effort(handful("smoke", small=0), (0.01, 0.03), 5, 30, 16),
+    "small": _Effort(Most(total=20_000), (0.003, 0.01, 0.03, 0.1), 300, 60, 64),
     "full": _Effort(Most(), (0.001, 0.003, 0.01, 0.03, 0.1), 2_000, 300, 128),
 }
 

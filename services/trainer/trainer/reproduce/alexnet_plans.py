@@ -20,14 +20,14 @@ ERRORS = (Measure("top1", "top-1 error", "%"), Measure("top5", "top-5 error", "%
 _TAMED = {"centring": "network"}
 _RECIPES: dict[Scale, dict[str, Any]] = {
     "smoke": {"epochs": 2, "batch_size": 16, **_TAMED},
-    "small": {"epochs": 24, "batch_size": 32, "patience": 4, **_TAMED},
+    "small": {"epochs": 16, "batch_size": 32, "patience": 4, **_TAMED},
     "full": {"epochs": 90, "batch_size": 128},
 }
 
 
 def pictures(scale: Scale) -> Most:
     """How many pictures of each class are trained and measured on."""
-    return handful(scale, small=10_000)
+    return handful(scale, small=5_000)
 
 
 def plan(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinsight.contracts.libraries import TrainingImage
-from trainer.training.near_duplicates import groups
+from kinsight.images.near_duplicates import groups
 from trainer.training.seeds import generator
 
 _TEST_PART = 1 / 6

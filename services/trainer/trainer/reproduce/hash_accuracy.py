@@ -36,7 +36,7 @@ class _HashTable:
 
     def run(self, bench: Bench) -> Report:
         pretrained = bench.order.weights is not None
-        data = bench.prepare(pictures(bench.scale, small=30_000, pretrained=pretrained))
+        data = bench.prepare(pictures(bench.scale, small=20_000, pretrained=pretrained))
         digits = is_named(data.name, "mnist")
         networks = HashNetworks.on(bench, data, digits=digits)
         rows = []

@@ -87,7 +87,7 @@ class HashTable4(_BitsTable):
         "mnist": {12: 0.45, 32: 0.48, 48: 0.50, 64: 0.55, 128: 0.58},
         "cifar10": {12: 12.19, 32: 11.00, 48: 9.80, 64: 10.05, 128: 10.55},
     }
-    small = 12_000
+    small = 6_000
 
 
 class HashTable5(_BitsTable):
@@ -106,7 +106,7 @@ class HashTable5(_BitsTable):
             256: 29.54,
         }
     }
-    small = 20_000
+    small = 10_000
 
 
 def _picture(tables: list[Table]) -> Picture:

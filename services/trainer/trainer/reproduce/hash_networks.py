@@ -21,7 +21,7 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
     "AlexNet + maxout + batch normalisation": {"activation": "maxout", "norm": "batch"},
     FINAL: {"activation": "maxout", "pooling": "max-average"},
 }
-_EPOCHS: dict[Scale, int] = {"smoke": 2, "small": 12, "full": 60}
+_EPOCHS: dict[Scale, int] = {"smoke": 2, "small": 10, "full": 60}
 _EPOCHS_PRETRAINED: dict[Scale, int] = {"smoke": 1, "small": 3, "full": 30}
 
 

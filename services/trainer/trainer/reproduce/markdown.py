@@ -9,6 +9,7 @@ from trainer.reproduce.report import Facts, Measure, Report, Row, Table, Trained
 
 _NOT_MEASURED = "not measured"
 _NOT_REPORTED = "–"
+_MANY = 3
 
 
 def markdown(report: Report, facts: Facts) -> str:
@@ -45,6 +46,8 @@ def markdown(report: Report, facts: Facts) -> str:
 
 
 def _table(table: Table) -> list[str]:
+    if len(table.rows) == 1 and len(table.measures) > _MANY:
+        return _upright(table.measures, table.rows[0])
     remarks = any(row.remark for row in table.rows)
     heads = [""]
     for measure in table.measures:
@@ -59,6 +62,16 @@ def _table(table: Table) -> list[str]:
         for row in table.rows
     ]
     return [_cells(heads), _cells(rule), *body]
+
+
+def _upright(measures: Sequence[Measure], row: Row) -> list[str]:
+    """A single row with many measures, one a line."""
+    lines = [_cells(["", "paper", "ours"]), _cells(["---", "---:", "---:"])]
+    for measure in measures:
+        paper = _value(measure, row.paper.get(measure.key), _NOT_REPORTED)
+        ours = _value(measure, row.ours.get(measure.key), _NOT_MEASURED)
+        lines.append(_cells([measure.heading, paper, ours]))
+    return [*lines, "", row.remark] if row.remark else lines
 
 
 def _values(measures: Sequence[Measure], row: Row) -> Iterable[str]:

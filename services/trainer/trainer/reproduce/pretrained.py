@@ -81,16 +81,16 @@ class Pretrained:
             for name, tensor in built.state_dict().items()
             if not name.startswith("head.")
         }
-        taken = {
-            name: given[name].contiguous()
+        fresh = {
+            _layer(name)
             for name, tensor in whole.items()
-            if name in given and given[name].shape == tensor.shape
+            if name not in given or given[name].shape != tensor.shape
         }
+        taken = {name: given[name].contiguous() for name in whole if _layer(name) not in fresh}
         if not any(tensor.ndim == 4 for tensor in taken.values()):
             return None
-        fresh = sorted(whole.keys() - taken.keys())
         if fresh:
-            told = f"Not in the given weights, started afresh: {', '.join(fresh)}."
+            told = f"Not in the given weights, started afresh: {', '.join(sorted(fresh))}."
             self.told += [told] if told not in self.told else []
         data = save({**{n: t.contiguous() for n, t in whole.items()}, **taken})
         digest = hashlib.sha256(data).hexdigest()
@@ -101,3 +101,8 @@ class Pretrained:
             partial.write_bytes(data)
             partial.replace(path)
         return Fitted(options, f"sha256:{digest}")
+
+
+def _layer(name: str) -> str:
+    """Whose tensor it is; a layer is taken whole or not at all."""
+    return name.rpartition(".")[0]

@@ -16,9 +16,9 @@ _COLOURS = 3
 def first_layer_in_full_precision(network: nn.Module) -> Iterator[None]:
     """Inside, the convolution that reads the pictures' three colours computes in float32.
 
-    oneDNN's bfloat16 gradient of such a layer's weights takes more time than all the rest of a
-    step of AlexNet at 32 × 32 (seen with AMX, oneDNN 3.12), and the layer is a small part of the
-    work. A network without such a layer stays as it is.
+    With three channels bfloat16 has little to gain, and oneDNN 3.12's gradient of such a layer's
+    weights was seen to take longer than all the rest of a step of AlexNet at 32 × 32 on cores
+    shared with other processes. A network without such a layer stays as it is.
     """
     layers = [
         module

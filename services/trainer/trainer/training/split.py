@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.training.near_duplicates import groups
+from kinsight.images.near_duplicates import groups
 from trainer.training.seeds import derive
 
 VALIDATION_PART = 0.1
