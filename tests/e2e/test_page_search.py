@@ -129,7 +129,7 @@ def test_names_are_text_and_labels_are_corrected(
     browser.open(f"search?library=digits&k=3&image_id={image.id}")
     browser.wait_text(HOSTILE)
     browser.all(".card")[0].click()
-    assert image.filename in browser.one("dialog h2").text
+    browser.until(lambda: browser.one("dialog h2").text == image.filename)
     corrected = "\"><b>it's</b>"
     browser.write("label", corrected, "dialog")
     browser.press("Save label", "dialog")

@@ -32,7 +32,10 @@ async function show() {
   }
 }
 
-addEventListener("hashchange", async () => { await show(); main.focus({ preventScroll: true }); });
+addEventListener("hashchange", () => {
+  show();
+  main.focus({ preventScroll: true });
+});
 // What is dropped beside a drop zone must not replace the page.
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => event.preventDefault());
