@@ -86,6 +86,13 @@ class Forbidden(KinsightError):
     title = "Forbidden"
 
 
+class CrossSite(Forbidden):
+    """Another web site's page sent this request; only Kinsight's own page may change things."""
+
+    code = "cross-site"
+    title = "Request from another site"
+
+
 class FolderNotAllowed(Forbidden):
     """The folder is outside the folders that KINSIGHT_INGEST_ROOTS allows."""
 

@@ -7,19 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import RedirectResponse
 
 from gateway import (
+    page,
     routes_admin,
     routes_index,
     routes_jobs,
     routes_libraries,
     routes_models,
     routes_search,
+    sessions,
 )
 from gateway.keys import ApiKeys
 from gateway.live_models import LiveModels
 from gateway.metrics import watch_jobs
+from gateway.same_origin import SameOrigin
 from gateway.state import State
 from kinsight.broker import open_broker
 from kinsight.clients.admin import AdminClient
@@ -56,20 +58,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "gateway",
         settings,
         lifespan=_lifespan,
-        routers=[_front, *_ROUTERS, versioned],
+        routers=[page.router, sessions.router, *_ROUTERS, versioned],
         ready=_ready,
         description="Visual search that learns your own categories. Every path is also under /v1.",
     )
     app.add_middleware(ApiKeys, keys=settings.api_keys)
+    app.add_middleware(SameOrigin)
     return app
-
-
-_front = APIRouter(include_in_schema=False)
-
-
-@_front.get("/")
-async def front() -> RedirectResponse:
-    return RedirectResponse("/docs")
 
 
 @asynccontextmanager

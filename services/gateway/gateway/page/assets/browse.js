@@ -1,0 +1,108 @@
+// A library's pictures, page by page, by label or class; labels of many at once.
+import { call, get, path } from "./api.js";
+import { acting, announce, ask, field, h, number, problem, put, select } from "./dom.js";
+import * as picture from "./picture.js";
+
+const PAGE = 60;
+const AT_ONCE = 6;
+
+export function browser(library, classes, { left, query, onchange, onfilter }) {
+  const labels = Object.keys(library.labels).sort();
+  const grid = h("ul", { class: "grid", "aria-label": "Pictures" });
+  const said = h("p", { class: "hint" });
+  const chosen = new Map(); // id → the item in the grid
+  let token = null, round = 0;
+  const byLabel = select([["", "any label"], ["\u0000", "without a label"], ...labels.map((l) => [l, `${l} (${number(library.labels[l])})`])],
+    query.get("unlabelled") ? "\u0000" : query.get("label") ?? "", { name: "by-label", onchange: restart });
+  const byClass = select([["", "any class"], ...classes], query.get("class") ?? "", { name: "by-class", onchange: restart });
+  const known = h("datalist", { id: "browse-labels" }, labels.map((label) => h("option", { value: label })));
+  const label = h("input", { name: "new-label", list: known.id, autocomplete: "off" });
+  const many = h("div", { class: "join many", hidden: true, "data-problems": true },
+    field("Label for the chosen", label), known,
+    acting("Set label", () => each("labelled", (id) => call("PATCH", path("images", id), { json: { label: label.value.trim() || null } })), "primary"),
+    acting("Delete", async () => {
+      if (await ask("Delete these pictures?", `${chosen.size} pictures are removed for good.`, "Delete")) {
+        await each("deleted", (id) => call("DELETE", path("images", id)));
+      }
+    }, "danger"),
+    acting("Choose none", async () => unchoose(), "quiet"));
+  const more = acting("Show more", load);
+  const whole = acting("Choose all shown", async () => {
+    for (const box of grid.querySelectorAll(".pick input:not(:checked)")) box.click();
+  }, "quiet");
+  const count = h("span", { class: "hint", "aria-live": "polite" });
+
+  function filters() {
+    const nothing = byLabel.value === "\u0000";
+    return { label: nothing ? null : byLabel.value, unlabelled: nothing ? "true" : null, class: byClass.value };
+  }
+
+  function restart() {
+    onfilter(filters());
+    token = null;
+    put(grid);
+    unchoose();
+    return load().catch((error) => put(said, problem(error)));
+  }
+
+  function unchoose() {
+    for (const item of chosen.values()) item.querySelector("input").checked = false;
+    chosen.clear();
+    choose();
+  }
+
+  function choose() {
+    many.hidden = chosen.size === 0;
+    count.textContent = chosen.size ? `${chosen.size} chosen` : "";
+  }
+
+  async function load() {
+    const mine = ++round;
+    const page = await get(path("libraries", library.name, "images"), { ...filters(), page_size: PAGE, page_token: token }, left);
+    if (mine !== round) return; // another filter was chosen meanwhile
+    token = page.next_page_token;
+    grid.append(...page.images.map(item));
+    more.hidden = !token;
+    put(said, grid.childElementCount ? null : "No picture here.");
+  }
+
+  function item(image) {
+    const made = h("li", {});
+    const draw = (now) => put(made, h("label", { class: "pick" }, h("input", {
+      type: "checkbox", "aria-label": `Choose ${now.filename}`, checked: chosen.has(now.id),
+      onchange: (event) => {
+        if (event.target.checked) chosen.set(now.id, made);
+        else chosen.delete(now.id);
+        choose();
+      },
+    })), h("button", {
+      type: "button", class: "card", title: now.filename,
+      onclick: () => picture.open(now.id, { labels, onchange: (changed) => { if (changed) draw(changed); else { chosen.delete(now.id); made.remove(); choose(); } onchange(); } }).catch((error) => put(said, problem(error))),
+    }, picture.thumbnail(now), h("span", { class: "label" }, now.label ?? h("i", {}, "no label")),
+    now.class && now.class !== now.label ? h("span", { class: "class" }, `class ${now.class}`) : null));
+    draw(image);
+    return made;
+  }
+
+  // A few at a time; what fails is told, and what is done stays done.
+  async function each(verb, work) {
+    const ids = [...chosen.keys()];
+    const failures = [];
+    let done = 0;
+    await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+      for (let id = ids.pop(); id; id = ids.pop()) {
+        await work(id).then(() => { done += 1; }, (error) => failures.push(error));
+        count.textContent = `${done} ${verb}`;
+      }
+    }));
+    announce(`${done} pictures ${verb}`);
+    await restart();
+    onchange();
+    if (failures.length) throw failures[0];
+  }
+
+  restart();
+  return h("section", { class: "panel stack", "aria-label": "Browse" }, h("h2", {}, "Pictures"),
+    h("div", { class: "join" }, field("Label", byLabel), field("Class", byClass)),
+    h("div", { class: "row" }, whole, count), many, grid, said, h("div", { class: "row" }, more));
+}

@@ -1,0 +1,121 @@
+"""A headless Chromium on the page, and the few things a person does with it."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from conftest import missing
+
+Found = TypeVar("Found")
+
+_DROP = """
+const [name, type, base64, selector] = arguments;
+const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+const transfer = new DataTransfer();
+transfer.items.add(new File([bytes], name, { type }));
+const place = document.querySelector(selector);
+const options = { bubbles: true, cancelable: true, dataTransfer: transfer };
+place.dispatchEvent(new DragEvent("dragover", options));
+place.dispatchEvent(new DragEvent("drop", options));
+"""
+
+
+class Browser:
+    def __init__(self, driver: webdriver.Chrome, url: str) -> None:
+        self.driver = driver
+        self.url = url
+
+    def open(self, screen: str) -> None:
+        self.driver.get("about:blank")
+        self.driver.get(f"{self.url}/#/{screen}")
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector: str, seconds: float = 20) -> WebElement:
+        """The element, as soon as there is one."""
+        return self.until(lambda: self.driver.find_element(By.CSS_SELECTOR, selector), seconds)
+
+    def until(self, condition: Callable[[], Found], seconds: float = 20) -> Found:
+        """What the condition gives, once that is true; elements may come and go meanwhile."""
+        gone = (NoSuchElementException, StaleElementReferenceException)
+        waiting = WebDriverWait(self.driver, seconds, 0.1, ignored_exceptions=gone)
+        return waiting.until(lambda _: condition(), self.text())
+
+    def text(self) -> str:
+        return str(self.driver.execute_script("return document.body.innerText"))
+
+    def wait_text(self, words: str, seconds: float = 20) -> None:
+        self.until(lambda: words in self.text(), seconds)
+
+    def press(self, words: str, inside: str = "body") -> None:
+        """The visible button or link with these words."""
+
+        def found() -> WebElement | None:
+            for element in self.all(f"{inside} button, {inside} a"):
+                if element.text == words and element.is_enabled():
+                    return element
+            return None
+
+        element = self.until(found)
+        assert element is not None
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    def write(self, name: str, text: str, inside: str = "body") -> None:
+        element = self.one(f"{inside} [name='{name}']")
+        element.clear()
+        element.send_keys(text)
+
+    def select(self, name: str, value: str) -> None:
+        Select(self.one(f"[name='{name}']")).select_by_value(value)
+
+    def choose(self, name: str, value: str) -> None:
+        box = self.one(f"input[name='{name}'][value='{value}']")
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", box)
+        box.click()
+
+    def unfold(self) -> None:
+        self.driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = 1)")
+
+    def drop(self, path: Path, kind: str, selector: str = ".drop") -> None:
+        data = base64.b64encode(path.read_bytes()).decode()
+        self.one(selector)
+        self.driver.execute_script(_DROP, path.name, kind, data, selector)
+
+    def complaints(self) -> list[dict[str, Any]]:
+        """What the console says of failed scripts and broken policies."""
+        return [line for line in self.driver.get_log("browser") if line["source"] != "network"]
+
+
+@contextmanager
+def chromium(url: str, *, width: int = 1280, height: int = 1000) -> Iterator[Browser]:
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        missing("chromium and chromedriver are not installed (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    started = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        started.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        yield Browser(started, url)
+    finally:
+        started.quit()
