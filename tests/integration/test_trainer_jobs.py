@@ -195,6 +195,10 @@ async def read_curves(system: System, job: Job) -> TrainingRun:
     return (await curves.read(system.pool, job=UUID(job.id))).runs[0]
 
 
+# To be seen in training on any machine.
+LONG_ENOUGH = {"epochs": 40, "mirror": False, "batch_size": 16}
+
+
 async def in_phase(running: System, job: Job, phase: str) -> Job:
     def there(found: Job) -> bool:
         return found.state.ended or (found.progress.model_extra or {}).get("phase") == phase
@@ -207,7 +211,7 @@ async def in_phase(running: System, job: Job, phase: str) -> Job:
 @pytest.mark.slow
 async def test_cancelling_while_indexing_cancels_that_too(running: System) -> None:
     """The model is trained by then and stays; what is searched does not change."""
-    job = await running.trainer.train(request())
+    job = await running.trainer.train(request(recipe_options=LONG_ENOUGH))
     await in_phase(running, job, "training")
     await running.stop("extractor")  # so that indexing waits for it
     indexing = (await in_phase(running, job, "indexing")).progress.model_extra or {}
@@ -221,7 +225,7 @@ async def test_cancelling_while_indexing_cancels_that_too(running: System) -> No
 
 @pytest.mark.slow
 async def test_failed_promotion_keeps_the_model(running: System) -> None:
-    job = await running.trainer.train(request())
+    job = await running.trainer.train(request(recipe_options=LONG_ENOUGH))
     await in_phase(running, job, "training")
     await running.indexer.delete_library("digits")
     job = await running.ended(job)
