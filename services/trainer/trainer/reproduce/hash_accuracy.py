@@ -76,7 +76,7 @@ class _HashTable:
         return [
             *told,
             "A tenth of the training pictures is held out for validation and not trained on.",
-            "To the cross-entropy are added terms that make codes binary and even; P@10 and mAP "
+            "To the cross-entropy is added a term that keeps the bits even; P@10 and mAP "
             f"(whole database, up to {_QUERIES[networks.scale]:,} test pictures as queries) are "
             "not in the paper's table.",
         ]
