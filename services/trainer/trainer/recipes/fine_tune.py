@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import nn
 
 from trainer.recipes.base import Recipe, RecipeOptions, Trained
-from trainer.recipes.whole_network import on_device, trained, validation
-from trainer.training.batches import Augmentation, PictureBatches, usual_padding
+from trainer.recipes.whole_network import CroppedOptions, on_device, trained, validation
+from trainer.training.batches import Augmentation, PictureBatches
 from trainer.training.loop import Task, train
 from trainer.training.parameter_groups import parameter_groups
 from trainer.training.run import Run
@@ -22,7 +22,7 @@ _RATE_PRETRAINED = 0.01
 _RATE_FROM_SCRATCH = 0.02
 
 
-class FineTuneOptions(RecipeOptions):
+class FineTuneOptions(CroppedOptions):
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the images.")
     learning_rate: float | None = Field(
         default=None,
@@ -41,14 +41,6 @@ class FineTuneOptions(RecipeOptions):
     clip_norm: float | None = Field(
         default=5.0, gt=0, description="Largest norm of a step's gradient; null: no limit."
     )
-    mirror: bool = Field(default=True, description="Mirror half of the images.")
-    crop_padding: int | None = Field(
-        default=None,
-        ge=0,
-        le=64,
-        description="Pixels a random crop may reach over the canvas's edge; null: an eighth of "
-        "the input where the canvas is no larger than it, else 0.",
-    )
 
 
 class FineTuneRecipe(Recipe):
@@ -56,11 +48,8 @@ class FineTuneRecipe(Recipe):
 
     def train(self, run: Run, options: RecipeOptions) -> Trained:
         assert isinstance(options, FineTuneOptions)
-        network, side, canvas = on_device(run), run.pictures.side, run.pictures.canvas
-        padding = options.crop_padding
-        if padding is None:
-            padding = usual_padding(side=side, canvas=canvas)
-        augmentation = Augmentation(padding=padding, mirror=options.mirror)
+        network = on_device(run)
+        augmentation = Augmentation(padding=options.padding(run), mirror=options.mirror)
         training = run.data.split.training
         task = Task(
             module=network,

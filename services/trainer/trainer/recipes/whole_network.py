@@ -7,15 +7,36 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from kinsight.networks import EmbeddingArrays, RetrievalNetwork
-from trainer.recipes.base import Trained
+from trainer.recipes.base import RecipeOptions, Trained
+from trainer.training.batches import usual_padding
 from trainer.training.embedding import accuracy, embed
 from trainer.training.loop import Finished
 from trainer.training.run import Run
 
 # Validation inside the run is to show where it goes; the card's figure takes all images.
 _VALIDATION_IMAGES = 2_000
+
+
+class CroppedOptions(RecipeOptions):
+    """Of recipes that train on random crops."""
+
+    mirror: bool = Field(default=True, description="Mirror half of the images.")
+    crop_padding: int | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="Pixels a random crop may reach over the canvas's edge; null: an eighth of "
+        "the input where the canvas is no larger than it, else 0.",
+    )
+
+    def padding(self, run: Run) -> int:
+        """Pixels that a crop may reach over the canvas's edge."""
+        if self.crop_padding is not None:
+            return self.crop_padding
+        return usual_padding(side=run.pictures.side, canvas=run.pictures.canvas)
 
 
 def on_device(run: Run) -> RetrievalNetwork:
