@@ -165,7 +165,7 @@ def reference(
             rows, distance = rows[differing <= border], distance[differing <= border]
     ids = world.ids[rows].tolist()
     # Knuth's multiplicative hashing scatters ids that follow each other.
-    found = sorted(zip(distance.tolist(), [i * 2654435761 % 2**32 for i in ids], ids, strict=True))
+    found = sorted(zip(distance.tolist(), [i * 40503 % 2**16 for i in ids], ids, strict=True))
     return [(image_id, d) for d, _, image_id in found[:k]]
 
 

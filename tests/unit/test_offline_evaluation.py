@@ -165,8 +165,8 @@ def test_equal_distances_do_not_favour_what_was_filed_first() -> None:
             spaces=[space],
             routings=["all"],
         )
-        assert row.p_at_10 == pytest.approx(0.7, abs=0.1)
-        assert row.p_at_100 == pytest.approx(0.7, abs=0.02)
+        assert row.p_at_10 == pytest.approx(0.7, abs=0.15)  # ten are few
+        assert row.p_at_100 == pytest.approx(0.7, abs=0.05)
         assert row.map_all == pytest.approx(0.7, abs=0.02)
 
 
