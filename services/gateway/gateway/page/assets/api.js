@@ -131,17 +131,25 @@ const STREAMS = 2;
 const POLL_MS = 1500;
 let streams = 0;
 
-// Tells of a job until it has ended, through lost connections; returns how to stop.
-export function follow(id, onjob) {
-  let source = null, timer, stopped = false;
+// Tells of a job until it has ended, through lost connections: onlost(error) when nothing is heard
+// any more, onlost(null) when it is again. Returns how to stop.
+export function follow(id, onjob, onlost = () => {}) {
+  let source = null, timer, stopped = false, lost = null;
+  const say = (error) => { if (error?.detail !== lost?.detail) onlost(lost = error); };
   const hear = (job) => {
     if (stopped) return;
+    say(null);
     onjob(job);
     if (ended(job)) { stop(); announce(`Job ${job.kind}: ${job.state}`); }
   };
+  const fail = (error) => {
+    if (stopped) return;
+    say(error);
+    if (error.status === 404) stop();
+  };
   const poll = () => {
     timer = setTimeout(async () => {
-      await get(path("jobs", id)).then(hear, () => {});
+      await get(path("jobs", id)).then(hear, fail);
       if (!stopped) open();
     }, POLL_MS);
   };
@@ -153,11 +161,8 @@ export function follow(id, onjob) {
     streams += 1;
     source = new EventSource(`/jobs/${encodeURIComponent(id)}/events`);
     source.addEventListener("job", (event) => hear(JSON.parse(event.data)));
-    source.onerror = () => {
-      if (source?.readyState !== EventSource.CLOSED) return; // it connects again by itself
-      close();
-      poll();
-    };
+    // A browser connects again by itself, but not after every error, and does not say why.
+    source.onerror = () => { close(); poll(); };
   };
   const stop = () => { stopped = true; clearTimeout(timer); close(); };
   open();

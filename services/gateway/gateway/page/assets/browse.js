@@ -10,7 +10,7 @@ export function browser(library, classes, { left, query, onchange, onfilter }) {
   const labels = Object.keys(library.labels).sort();
   const grid = h("ul", { class: "grid", "aria-label": "Pictures" });
   const said = h("p", { class: "hint" });
-  const chosen = new Map(); // id → the item in the grid
+  const chosen = new Map(); // id → the item in the grid, null while it is not shown
   let token = null, round = 0;
   const byLabel = select([["", "any label"], ["\u0000", "without a label"], ...labels.map((l) => [l, `${l} (${number(library.labels[l])})`])],
     query.get("unlabelled") ? "\u0000" : query.get("label") ?? "", { name: "by-label", onchange: restart });
@@ -21,14 +21,16 @@ export function browser(library, classes, { left, query, onchange, onfilter }) {
     field("Label for the chosen", label), known,
     acting("Set label", () => each("labelled", (id) => call("PATCH", path("images", id), { json: { label: label.value.trim() || null } })), "primary"),
     acting("Delete", async () => {
-      if (await ask("Delete these pictures?", `${chosen.size} pictures are removed for good.`, "Delete")) {
+      if (await ask("Delete these pictures?", `${number(chosen.size)} pictures are removed for good.`, "Delete")) {
         await each("deleted", (id) => call("DELETE", path("images", id)));
       }
     }, "danger"),
     acting("Choose none", async () => unchoose(), "quiet"));
   const more = acting("Show more", load);
-  const whole = acting("Choose all shown", async () => {
-    for (const box of grid.querySelectorAll(".pick input:not(:checked)")) box.click();
+  const whole = acting("Choose all", async () => {
+    for (const [id, item] of await everyone()) chosen.set(id, item);
+    for (const box of grid.querySelectorAll(".pick input")) box.checked = true;
+    choose();
   }, "quiet");
   const count = h("span", { class: "hint", "aria-live": "polite" });
 
@@ -45,15 +47,26 @@ export function browser(library, classes, { left, query, onchange, onfilter }) {
     return load().catch((error) => put(said, problem(error)));
   }
 
+  // All that the filters let through, those of the pages not shown too.
+  async function everyone() {
+    const found = new Map([...grid.children].map((item) => [item.dataset.image, item]));
+    for (let next = token; next;) {
+      const page = await get(path("libraries", library.name, "images"), { ...filters(), page_size: 1000, page_token: next }, left);
+      for (const image of page.images) found.set(image.id, null);
+      next = page.next_page_token;
+    }
+    return found;
+  }
+
   function unchoose() {
-    for (const item of chosen.values()) item.querySelector("input").checked = false;
+    for (const item of chosen.values()) if (item) item.querySelector("input").checked = false;
     chosen.clear();
     choose();
   }
 
   function choose() {
     many.hidden = chosen.size === 0;
-    count.textContent = chosen.size ? `${chosen.size} chosen` : "";
+    count.textContent = chosen.size ? `${number(chosen.size)} chosen` : "";
   }
 
   async function load() {
@@ -67,7 +80,8 @@ export function browser(library, classes, { left, query, onchange, onfilter }) {
   }
 
   function item(image) {
-    const made = h("li", {});
+    const made = h("li", { "data-image": image.id });
+    if (chosen.has(image.id)) chosen.set(image.id, made);
     const draw = (now) => put(made, h("label", { class: "pick" }, h("input", {
       type: "checkbox", "aria-label": `Choose ${now.filename}`, checked: chosen.has(now.id),
       onchange: (event) => {
@@ -87,18 +101,22 @@ export function browser(library, classes, { left, query, onchange, onfilter }) {
   // A few at a time; what fails is told, and what is done stays done.
   async function each(verb, work) {
     const ids = [...chosen.keys()];
+    const all = ids.length;
     const failures = [];
     let done = 0;
     await Promise.all(Array.from({ length: AT_ONCE }, async () => {
       for (let id = ids.pop(); id; id = ids.pop()) {
         await work(id).then(() => { done += 1; }, (error) => failures.push(error));
-        count.textContent = `${done} ${verb}`;
+        count.textContent = `${number(done)} of ${number(all)} ${verb}`;
       }
     }));
     announce(`${done} pictures ${verb}`);
     await restart();
     onchange();
-    if (failures.length) throw failures[0];
+    if (failures.length) {
+      const [{ title, detail }] = failures;
+      throw { title, detail: `${number(failures.length)} of ${number(all)} failed. ${detail}` };
+    }
   }
 
   restart();

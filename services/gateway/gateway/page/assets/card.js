@@ -1,20 +1,22 @@
 // A model's card, its figures, and how it goes live.
 import { call, ended, follow, get, path } from "./api.js";
 import { acting, bytes, dialog, facts, field, h, number, percent, put, table, when } from "./dom.js";
-import { problemOf, progressBar, stateTag } from "./jobs.js";
+import { lostIn, problemOf, progressBar, stateTag } from "./jobs.js";
 
-export function cardOf({ card }) {
+// gate: its word on this model, which measured P@10 where no evaluation has.
+export function cardOf({ card }, gate) {
+  const measured = pAt10(card.evaluation) ?? gate?.p_at_10;
   return facts([
     ["Network", card.network], ["Recipe", card.recipe],
     ["Trained by", card.trained_by ?? "not said"], ["When", when(card.started_at)],
     ["Seconds", number(card.seconds, 1)], ["Iterations", number(card.iterations)],
     ["Training accuracy", percent(card.accuracy.training)], ["Validation accuracy", percent(card.accuracy.validation)],
-    ["P@10 (auto, adaptive)", pAt10(card.evaluation)?.toFixed(4) ?? "not evaluated"],
+    ["P@10 (auto, adaptive)", measured?.toFixed(4) ?? "not evaluated"],
     ["Pictures", `${number(card.training_images)} trained, ${number(card.validation_images)} held out`],
     ["Classes", number(card.classes.length)],
     ["Code", `${card.code_bits} bits (${card.code_kind === "hash-layer" ? "hash layer" : "projection"})`],
     ["Parameters", `${number(card.parameters)}, ${bytes(card.bytes)}`],
-    ["Device", `${card.device}, ${card.machine}`], ["Started from", card.weights], ["Seed", String(card.seed)],
+    ["Device", `${card.device}, ${card.machine}`], ["Started from", h("span", { title: card.weights }, String(card.weights).replace(/^(sha256:.{12}).+/, "$1…"))], ["Seed", String(card.seed)],
   ]);
 }
 
@@ -65,8 +67,9 @@ export function promote(model, { override = false, left, onend = () => {} } = {}
 export function watch(job, place, { left, onend = () => {} } = {}) {
   const draw = (now) => put(place, h("div", { class: "job" },
     h("div", { class: "job-top" }, h("span", {}, "Progress"), stateTag(now)), progressBar(now), problemOf(now), gateWord(now.result)));
+  const lost = h("div", {});
   draw(job);
-  const stop = follow(job.id, (now) => { draw(now); if (ended(now)) onend(now); });
+  const stop = follow(job.id, (now) => { draw(now); if (ended(now)) onend(now); }, lostIn(lost));
   left?.addEventListener("abort", stop);
 }
 

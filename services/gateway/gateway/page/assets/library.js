@@ -3,6 +3,7 @@ import { call, get, path } from "./api.js";
 import { browser } from "./browse.js";
 import { acting, announce, ask, button, dialog, facts, field, h, number, problem, put, select, setAddress } from "./dom.js";
 import { ingest } from "./jobs.js";
+import { sources } from "./sources.js";
 import * as uploads from "./uploads.js";
 
 export async function show(screen, query, left) {
@@ -25,14 +26,16 @@ export async function show(screen, query, left) {
   put(screen, h("p", {}, h("a", { href: "#/libraries" }, "← All libraries")), h("h1", {}, name),
     h("div", { class: "panels" }, head,
       h("section", { class: "panel stack", "aria-label": "Add pictures" }, h("h2", {}, "Add pictures"),
-        drop, field("Labels come from", labels), jobs),
+        drop, field("Labels come from", labels), sources(name, labels, { left, add: (job) => jobs.prepend(job), onend: changed }), jobs),
       h("div", { class: "row" }, more), pictures));
   showHead();
   showPictures();
 
   listen();
   const running = await get("/jobs", { kind: "ingest", library: name, page_size: 5 }, left);
-  for (const job of running.jobs) jobs.append(ingest(job, { left, title: `Added ${new Date(job.created_at).toLocaleString()}`, onend: changed }));
+  for (const job of running.jobs) {
+    jobs.append(ingest(job, { left, title: `Added ${new Date(job.created_at).toLocaleString()}`, onend: changed, again: { chosen: take } }));
+  }
 
   function listen() {
     for (const kind of ["dragover", "dragleave", "drop"]) {

@@ -19,18 +19,22 @@ export async function render(screen, query, left) {
     h("div", { class: "split" }, jobs.panel, upkeep.panel), curves.panel, doctor.panel));
 
   const parts = [[sla, showSla], [curves, showCurves], [jobs, showJobs], [upkeep, showUpkeep], [doctor, showDoctor]];
-  await Promise.all(parts.map(([place, work]) => work(place.body).catch((error) => failed(place, error))));
+  const ill = new Set(); // what could not be shown is tried again
+  const look = ([place, work]) => work(place.body).then(() => ill.delete(place), (error) => failed(place, error));
+  await Promise.all(parts.map(look));
   const timer = setInterval(() => {
-    for (const [place, work] of [[sla, showSla], [jobs, showJobs]]) work(place.body).catch((error) => failed(place, error));
+    for (const part of parts) if (part[0] === sla || part[0] === jobs || ill.has(part[0])) look(part);
   }, LOOK_MS);
   left.addEventListener("abort", () => clearInterval(timer));
 
   function failed(place, error) {
+    ill.add(place);
     if (!left.aborted) put(place.body, problem(error));
   }
 
   async function showSla(place) {
     const report = await get("/admin/sla", {}, left);
+    if (place.contains(document.activeElement) && place.childElementCount) return;
     put(place, table("Requirements", ["Requirement", "Kept", "Promised", "Measured", "Measurements"], report.requirements.map((one) => h("tr", {},
       h("th", { scope: "row" }, one.name), h("td", {}, verdict(one.ok), one.advice && h("small", { class: "hint" }, one.advice)),
       h("td", {}, one.target),
@@ -43,7 +47,8 @@ export async function render(screen, query, left) {
     const last = [...runs].sort((a, b) => b.started_at.localeCompare(a.started_at));
     const picked = new Set(last.slice(0, RUNS).map((run) => run.job));
     const drawn = h("div", { class: "split" });
-    const name = (run) => `${run.library}: ${run.network}, ${run.recipe} (${run.device})`;
+    const clock = (run) => new Date(run.started_at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
+    const name = (run) => `${run.library}: ${run.network}, ${run.recipe}, ${run.machine}, ${clock(run)}`;
     const draw = () => {
       const shown = last.filter((run) => picked.has(run.job));
       const of = (f) => shown.map((run) => ({ name: name(run), colour: last.indexOf(run), points: f(run) }));
@@ -56,7 +61,7 @@ export async function render(screen, query, left) {
         if (event.target.checked) picked.add(run.job);
         else picked.delete(run.job);
         draw();
-      } }), `${name(run)}, ${new Date(run.started_at).toLocaleString()}, ${number(run.iterations_per_second, 1)}/s, ${run.machine}`)))), drawn]
+      } }), `${name(run)}: ${number(run.iterations_per_second, 1)} iterations/s on ${run.device}`)))), drawn]
       : h("p", { class: "hint" }, "No run yet."));
     if (last.length) draw();
   }

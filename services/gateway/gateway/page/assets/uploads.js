@@ -84,7 +84,7 @@ export async function upload(place, files, { library, labels, left, onend }) {
     try {
       const job = await sending.answered;
       const title = part.length === 1 ? part[0].path : `${number(part.length)} files${parts.length > 1 ? `, part ${i + 1} of ${parts.length}` : ""}`;
-      jobs.append(ingest(job, { left, title, onend, resend: (names) => again(part, names) }));
+      jobs.append(ingest(job, { left, title, onend, again: { now: (items) => again(part, items) } }));
     } catch (error) {
       if (error.name === "AbortError") break;
       jobs.append(problem(error), button("Send the rest again", () => upload(place, parts.slice(i).flat(), { library, labels, left, onend })));
@@ -98,15 +98,16 @@ export async function upload(place, files, { library, labels, left, onend }) {
   said.textContent = `${bytes(sent)} of ${bytes(total)} sent`;
 
   // An archive goes again as a whole: what is there already counts as a duplicate.
-  function again(part, names) {
-    const asked = new Set(names);
-    const some = part.filter(({ path }) => asked.has(path));
-    return upload(place, some.length ? some : part, { library, labels, left, onend });
+  function again(part, items) {
+    const some = isArchive(part) ? part : items.map((item) => part[item.number]);
+    return upload(place, some, { library, labels, left, onend });
   }
 }
 
+const isArchive = (part) => part.length === 1 && ARCHIVE.test(part[0].path);
+
 function bodyOf(part) {
-  if (part.length === 1 && ARCHIVE.test(part[0].path)) return part[0].file;
+  if (isArchive(part)) return part[0].file;
   const form = new FormData();
   for (const { file, path } of part) form.append("files", file, path);
   return form;
