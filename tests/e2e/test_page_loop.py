@@ -90,7 +90,7 @@ def test_from_an_empty_library_to_a_rollback(
     browser.unfold()
     browser.wait_text("<u>broken<_u>.png")
     browser.press("Send the rejected again")
-    browser.wait_text("1 files · 1 rejected", 60)
+    browser.wait_text("1 file · 1 rejected", 60)
     assert client.library(LIBRARY).images == 300
 
     browser.press("Set floor")

@@ -124,11 +124,12 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+// with spaces that do not break
 export function bytes(count) {
-  if (count < 1024) return `${count} B`;
-  if (count < 1 << 20) return `${(count / 1024).toFixed(0)} kB`;
-  if (count < 1 << 30) return `${(count / (1 << 20)).toFixed(1)} MB`;
-  return `${(count / (1 << 30)).toFixed(2)} GB`;
+  if (count < 1024) return `${count}\u00a0B`;
+  if (count < 1 << 20) return `${(count / 1024).toFixed(0)}\u00a0kB`;
+  if (count < 1 << 30) return `${(count / (1 << 20)).toFixed(1)}\u00a0MB`;
+  return `${(count / (1 << 30)).toFixed(2)}\u00a0GB`;
 }
 
 export function when(text) {

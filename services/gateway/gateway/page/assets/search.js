@@ -9,7 +9,7 @@ const SPACES = [["auto", "auto: code, then feature"], ["hash", "hash: binary cod
   ["feature", "feature: last hidden layer"], ["softmax", "softmax: class probabilities"]];
 const ROUTINGS = [["adaptive", "adaptive: as many as needed"], ["argmax", "argmax: the likeliest class"],
   ["all", "all: every class"], ["named", "named: those I choose"]];
-const CROPS = [["1", "1: the picture as it is"], ["10", "10: mean of corners, centre and mirrors"]];
+const CROPS = [["1", "1: the picture as it is"], ["10", "10: corners, centre, mirrors"]];
 const ACCEPT = "image/*,.avif,.tif,.tiff,.bmp,.webp";
 const TYPING_MS = 250;
 

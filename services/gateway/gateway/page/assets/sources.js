@@ -5,7 +5,7 @@ import { ingest } from "./jobs.js";
 
 // add(element) shows a job; `labels` is the control that says where labels come from.
 export function sources(library, labels, { left, add, onend }) {
-  const urls = h("textarea", { name: "urls", placeholder: "https://example.com/hat.jpg", spellcheck: "false", required: true });
+  const urls = h("textarea", { name: "urls", placeholder: "https://…", spellcheck: "false", required: true });
   const folder = h("input", { name: "server_folder", placeholder: "/srv/pictures/clothing", autocomplete: "off", spellcheck: "false", required: true });
 
   async function send(json, title, again) {
