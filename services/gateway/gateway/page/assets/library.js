@@ -16,7 +16,7 @@ export async function show(screen, query, left) {
   const labels = select([["folders", "the folder a picture is in"], ["none", "nothing: leave them unlabelled"]], "folders", { name: "labels" });
   const files = h("input", { type: "file", multiple: true, class: "unseen", id: "files", name: "files", onchange: () => take(uploads.chosen(files.files), files) });
   const folder = h("input", { type: "file", webkitdirectory: true, class: "unseen", id: "folder", name: "folder", onchange: () => take(uploads.chosen(folder.files), folder) });
-  const drop = h("div", { class: "drop" }, h("p", {}, "Drop a folder, a zip or pictures here"),
+  const drop = h("div", { class: "drop", id: "drop-pictures" }, h("p", {}, "Drop a folder, a zip or pictures here"),
     h("div", { class: "row" }, h("label", { class: "button primary", for: "folder" }, "Choose a folder"), folder,
       h("label", { class: "button", for: "files" }, "Choose files or a zip"), files));
   let sending = 0;
