@@ -1,21 +1,24 @@
 // A library's pictures, page by page, by label or class; labels of many at once.
 import { call, get, path } from "./api.js";
-import { acting, announce, ask, field, h, number, problem, put, select } from "./dom.js";
+import { acting, announce, ask, field, h, number, options, problem, put, select } from "./dom.js";
 import * as picture from "./picture.js";
 
 const PAGE = 60;
 const AT_ONCE = 6;
 
+const UNLABELLED = "\u0000";
+
+// The element, and update(library) for when its labels are others.
 export function browser(library, classes, { left, query, onchange, onfilter }) {
-  const labels = Object.keys(library.labels).sort();
+  let labels = [];
   const grid = h("ul", { class: "grid", "aria-label": "Pictures" });
   const said = h("p", { class: "hint" });
   const chosen = new Map(); // id → the item in the grid, null while it is not shown
   let token = null, round = 0;
-  const byLabel = select([["", "any label"], ["\u0000", "without a label"], ...labels.map((l) => [l, `${l} (${number(library.labels[l])})`])],
-    query.get("unlabelled") ? "\u0000" : query.get("label") ?? "", { name: "by-label", onchange: restart });
+  const byLabel = h("select", { name: "by-label", onchange: restart });
   const byClass = select([["", "any class"], ...classes], query.get("class") ?? "", { name: "by-class", onchange: restart });
-  const known = h("datalist", { id: "browse-labels" }, labels.map((label) => h("option", { value: label })));
+  const known = h("datalist", { id: "browse-labels" });
+  update(library, query.get("unlabelled") ? UNLABELLED : query.get("label") ?? "");
   const label = h("input", { name: "new-label", list: known.id, autocomplete: "off" });
   const many = h("div", { class: "join many", hidden: true, "data-problems": true },
     field("Label for the chosen", label), known,
@@ -34,8 +37,16 @@ export function browser(library, classes, { left, query, onchange, onfilter }) {
   }, "quiet");
   const count = h("span", { class: "hint", "aria-live": "polite" });
 
+  function update(now, chosenLabel = byLabel.value) {
+    labels = Object.keys(now.labels).sort();
+    const counted = labels.map((one) => [one, `${one} (${number(now.labels[one])})`]);
+    if (chosenLabel && chosenLabel !== UNLABELLED && !labels.includes(chosenLabel)) counted.push([chosenLabel, `${chosenLabel} (0)`]);
+    put(byLabel, options([["", "any label"], [UNLABELLED, "without a label"], ...counted], chosenLabel));
+    put(known, labels.map((one) => h("option", { value: one })));
+  }
+
   function filters() {
-    const nothing = byLabel.value === "\u0000";
+    const nothing = byLabel.value === UNLABELLED;
     return { label: nothing ? null : byLabel.value, unlabelled: nothing ? "true" : null, class: byClass.value };
   }
 
@@ -120,7 +131,8 @@ export function browser(library, classes, { left, query, onchange, onfilter }) {
   }
 
   restart();
-  return h("section", { class: "panel stack", "aria-label": "Browse" }, h("h2", {}, "Pictures"),
+  const element = h("section", { class: "panel stack", "aria-label": "Browse" }, h("h2", {}, "Pictures"),
     h("div", { class: "join" }, field("Label", byLabel), field("Class", byClass)),
     h("div", { class: "row" }, whole, count), many, grid, said, h("div", { class: "row" }, more));
+  return { element, update };
 }

@@ -42,12 +42,15 @@ export function field(label, control, hint) {
   return h("div", { class: "field" }, h("label", { for: control.id }, label), control, note);
 }
 
-export function select(choices, chosen, attributes) {
-  const options = choices.map((choice) => {
+export function options(choices, chosen) {
+  return choices.map((choice) => {
     const [value, text] = Array.isArray(choice) ? choice : [choice, choice];
     return h("option", { value, selected: value === chosen }, text);
   });
-  return h("select", attributes, options);
+}
+
+export function select(choices, chosen, attributes) {
+  return h("select", attributes, options(choices, chosen));
 }
 
 export function button(text, onclick, kind = "", attributes = {}) {

@@ -19,7 +19,7 @@ export async function show(screen, query, left) {
   const drop = h("div", { class: "drop", id: "drop-pictures" }, h("p", {}, "Drop a folder, a zip or pictures here"),
     h("div", { class: "row" }, h("label", { class: "button primary", for: "folder" }, "Choose a folder"), folder,
       h("label", { class: "button", for: "files" }, "Choose files or a zip"), files));
-  let sending = 0;
+  let sending = 0, shown = null;
   const more = button("Show the new pictures", () => { more.hidden = true; showPictures(); });
   more.hidden = true;
 
@@ -57,26 +57,27 @@ export async function show(screen, query, left) {
   }
 
   async function changed() {
-    library = await get(path("libraries", name), {}, left).catch(() => library);
-    showHead();
+    await refresh();
     if (pictures.querySelector(".grid li")) more.hidden = false;
     else showPictures();
   }
 
   function showPictures() {
-    put(pictures, browser(library, classes, {
+    shown = browser(library, classes, {
       left, query, onchange: refresh,
       onfilter: (filters) => {
         query = new URLSearchParams({ library: name });
         for (const [key, value] of Object.entries(filters)) if (value) query.set(key, value);
         setAddress("libraries", query);
       },
-    }));
+    });
+    put(pictures, shown.element);
   }
 
   async function refresh() {
     library = await get(path("libraries", name), {}, left).catch(() => library);
     showHead();
+    shown.update(library);
   }
 
   function setFloor() {
