@@ -107,9 +107,7 @@ class Browser:
     def offline(self, is_so: bool) -> None:
         self.driver.execute_cdp_cmd("Network.enable", {})
         speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        self.driver.execute_cdp_cmd(
-            "Network.emulateNetworkConditions", {"offline": is_so, **speed}
-        )
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": is_so, **speed})
 
     def block(self, *patterns: str) -> None:
         """Requests to these addresses fail as if nobody answered; none: all go through again."""

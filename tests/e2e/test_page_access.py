@@ -104,9 +104,7 @@ def test_the_keyboard_goes_all_the_way(system: System, client: Kinsight, digits:
         assert browser.driver.switch_to.active_element.get_attribute("id") == "main"
 
 
-def test_nothing_is_asked_of_another_host(
-    system: System, client: Kinsight, digits: Digits
-) -> None:
+def test_nothing_is_asked_of_another_host(system: System, client: Kinsight, digits: Digits) -> None:
     with chromium(system.url, traffic=True) as browser:
         for screen in _screens(client, digits):
             _show(browser, screen)

@@ -109,25 +109,30 @@ export function browser(library, classes, { left, query, onchange, onfilter }) {
     return made;
   }
 
-  // A few at a time; what fails is told, and what is done stays done.
+  // A few at a time; what fails is told and stays chosen, and what is done stays done.
   async function each(verb, work) {
     const ids = [...chosen.keys()];
     const all = ids.length;
-    const failures = [];
+    const failed = new Map();
     let done = 0;
     await Promise.all(Array.from({ length: AT_ONCE }, async () => {
       for (let id = ids.pop(); id; id = ids.pop()) {
-        await work(id).then(() => { done += 1; }, (error) => failures.push(error));
+        await work(id).then(() => { done += 1; }, (error) => failed.set(id, error));
         count.textContent = `${number(done)} of ${number(all)} ${verb}`;
       }
     }));
-    announce(`${done} pictures ${verb}`);
+    announce(`${number(done)} of ${number(all)} pictures ${verb}`);
     await restart();
     onchange();
-    if (failures.length) {
-      const [{ title, detail }] = failures;
-      throw { title, detail: `${number(failures.length)} of ${number(all)} failed. ${detail}` };
+    if (!failed.size) return;
+    for (const id of failed.keys()) {
+      const item = [...grid.children].find((one) => one.dataset.image === id) ?? null;
+      if (item) item.querySelector("input").checked = true;
+      chosen.set(id, item);
     }
+    choose();
+    const [{ title, detail }] = failed.values();
+    throw { title, detail: `${number(failed.size)} of ${number(all)} failed. ${detail}` };
   }
 
   restart();
