@@ -1,6 +1,6 @@
 // A model's card, its figures, and how it goes live.
 import { call, ended, follow, get, path } from "./api.js";
-import { acting, bytes, dialog, facts, field, h, number, percent, put, table, when } from "./dom.js";
+import { acting, announce, bytes, dialog, facts, field, h, number, percent, put, table, when } from "./dom.js";
 import { lostIn, problemOf, progressBar, stateTag } from "./jobs.js";
 
 // gate: its word on this model, which measured P@10 where no evaluation has.
@@ -44,14 +44,35 @@ export function gateWord(result) {
     h("strong", {}, gate.promoted ? "Live: " : "Not live: "), gate.reason);
 }
 
-// Asks how, and follows the promotion to the gate's word.
-export function promote(model, { override = false, left, onend = () => {} } = {}) {
+// Who changes what is live, and why: kept in its history.
+function signature() {
   const by = h("input", { name: "by", maxlength: 200, autocomplete: "name" });
   const reason = h("input", { name: "reason", maxlength: 1000 });
+  return {
+    fields: [field("Who (optional)", by), field("Why (optional)", reason)],
+    values: () => ({ by: by.value || null, reason: reason.value || null }),
+  };
+}
+
+export function rollBack(library, previous, onend) {
+  const signed = signature();
+  const made = dialog("Roll back?", h("div", { class: "stack" },
+    h("p", {}, `Library ${library} goes back to ${previous} at once.`), signed.fields,
+    h("div", { class: "row" }, acting("Roll back", async () => {
+      const after = await call("POST", path("libraries", library, "rollback"), { query: signed.values() });
+      announce(`Live: ${after.model}`);
+      made.close();
+      onend();
+    }, "primary"))));
+}
+
+// Asks how, and follows the promotion to the gate's word.
+export function promote(model, { override = false, left, onend = () => {} } = {}) {
+  const signed = signature();
   const over = h("input", { type: "checkbox", name: "override", checked: override });
   const news = h("div", { "aria-live": "polite" });
   const start = acting("Promote", async () => {
-    const json = { override: over.checked, by: by.value || null, reason: reason.value || null };
+    const json = { override: over.checked, ...signed.values() };
     const job = await call("POST", path("models", model.id, "promote"), { json });
     start.hidden = true;
     watch(job, news, { left, onend: (now) => { start.hidden = now.result?.promoted ?? false; onend(now); } });
@@ -59,7 +80,7 @@ export function promote(model, { override = false, left, onend = () => {} } = {}
   const made = dialog("Promote this model?", h("div", { class: "stack" },
     h("p", {}, `${model.id} is filed beside the live index of ${model.library}, measured on held-out pictures, and goes live if it is not worse.`),
     h("label", { class: "row" }, over, "Go live whatever the gate says"),
-    field("Who (optional)", by), field("Why (optional)", reason), h("div", { class: "row" }, start), news));
+    signed.fields, h("div", { class: "row" }, start), news));
   return made;
 }
 

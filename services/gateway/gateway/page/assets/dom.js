@@ -147,11 +147,26 @@ export function facts(pairs) {
     h("div", {}, h("dt", {}, name), h("dd", {}, value ?? "–"))));
 }
 
-export function table(caption, heads, rows) {
-  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
-    h("table", {}, h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, rows)));
+// `cards`: on a phone each row is a card, its cells named by their heads, instead of a wide table
+// that has to be pushed aside. The roles say again what that takes away.
+export function table(caption, heads, rows, { cards = false } = {}) {
+  const made = h("table", {}, h("caption", { class: "unseen" }, caption),
+    h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("tbody", {}, rows));
+  if (cards) asCards(made, heads);
+  return h("div", { class: cards ? "scroll cards" : "scroll", tabindex: "0", role: "group", "aria-label": caption }, made);
+}
+
+const ROLES = { THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+
+function asCards(made, heads) {
+  made.setAttribute("role", "table");
+  for (const part of made.querySelectorAll("thead, tbody, tr, td, th")) {
+    part.setAttribute("role", ROLES[part.tagName] ?? (part.scope === "row" ? "rowheader" : "columnheader"));
+  }
+  for (const row of made.tBodies[0].rows) {
+    [...row.cells].forEach((cell, i) => cell.setAttribute("data-head", typeof heads[i] === "string" ? heads[i] : ""));
+  }
 }
 
 // Screens change the address without being drawn again.

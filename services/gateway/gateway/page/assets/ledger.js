@@ -11,7 +11,7 @@ export function outcomes(job, again) {
   const said = [`${number(files)} ${files === 1 ? "file" : "files"}`, indexed && `${number(indexed)} searchable`,
     stored && `${number(stored)} stored (searchable once a model is live)`,
     duplicate && `${number(duplicate)} already there`, rejected && `${number(rejected)} rejected`];
-  const list = h("div", { "data-problems": true });
+  const list = h("div", { class: "ledger", "data-problems": true });
   const ledger = h("details", { ontoggle: () => {
     if (ledger.open && !list.childElementCount) show(job, list, rejected ? "rejected" : "", again);
   } }, h("summary", {}, rejected ? "Why files were rejected" : "What became of each file"), list);

@@ -1,6 +1,6 @@
 // Models: all of a library's, side by side, and which one is live.
 import { call, get, libraries, path } from "./api.js";
-import { cardOf, details, pAt10, promoteButton, reportLink, rowOf, watch } from "./card.js";
+import { cardOf, details, pAt10, promoteButton, reportLink, rollBack, rowOf, watch } from "./card.js";
 import { acting, announce, ask, bytes, field, h, number, percent, put, select, setAddress, table, when } from "./dom.js";
 
 export const TITLE = "Models";
@@ -38,7 +38,7 @@ export async function render(screen, query, left) {
     put(list, h("h2", {}, "Trained models"), models.length ? [
       h("p", { class: "hint" }, "Tick two or more to compare them."),
       table("Models", ["Compare", "Model", !state.library && "Library", "Network, recipe", "Validation", "P@10", "Size", "Made", "Actions"].filter(Boolean),
-        models.map((model) => row(model, previous.get(model.library))))]
+        models.map((model) => row(model, previous.get(model.library))), { cards: true })]
       : h("p", {}, "No model yet. ", h("a", { href: "#/train" }, "Train one"), "."));
     compare();
     await showHistory();
@@ -66,10 +66,7 @@ export async function render(screen, query, left) {
           watch(job, place, { left, onend: () => load().catch(tell) });
         }),
         model.live ? previous && acting("Roll back", async () => {
-          if (!await ask("Roll back?", `Library ${model.library} goes back to ${previous} at once.`, "Roll back")) return;
-          const after = await call("POST", path("libraries", model.library, "rollback"));
-          announce(`Live: ${after.model}`);
-          await load();
+          rollBack(model.library, previous, () => load().catch(tell));
         }) : [promoteButton(model, { left, onend: () => load().catch(tell) }),
           acting("Delete", async () => {
             if (!await ask("Delete this model?", `${model.id} is removed for good.`, "Delete")) return;
@@ -113,6 +110,6 @@ export async function render(screen, query, left) {
     put(history, promotions.length ? h("section", { class: "panel", "aria-label": "History" }, h("h2", {}, "What went live"),
       table("Promotions", ["When", "Model", "Outcome", "By", "Why"], promotions.map((one) => h("tr", {},
         h("td", {}, when(one.at)), h("td", {}, one.model), h("td", {}, one.outcome), h("td", {}, one.by ?? "–"),
-        h("td", {}, [one.reason, one.gate?.reason].filter(Boolean).join(" · ") || "–"))))) : null);
+        h("td", {}, [one.reason, one.gate?.reason].filter(Boolean).join(" · ") || "–"))), { cards: true })) : null);
   }
 }
