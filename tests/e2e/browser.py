@@ -104,10 +104,12 @@ class Browser:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
-    def offline(self, is_so: bool) -> None:
+    def connection(self, *, offline: bool = False, upload_bytes_per_second: int = -1) -> None:
+        """Without arguments: as quick as it is."""
         self.driver.execute_cdp_cmd("Network.enable", {})
-        speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": is_so, **speed})
+        speed = {"downloadThroughput": -1, "uploadThroughput": upload_bytes_per_second}
+        conditions = {"offline": offline, "latency": 0, **speed}
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
 
     def block(self, *patterns: str) -> None:
         """Requests to these addresses fail as if nobody answered; none: all go through again."""

@@ -56,6 +56,27 @@ def test_the_rejected_are_sent_again_after_a_reload(
     assert not browser.complaints()
 
 
+def test_sending_goes_on_behind_other_screens(
+    browser: Browser, client: Kinsight, tmp_path: Path
+) -> None:
+    archive = sample_zip(tmp_path / "digits.zip", part="test")
+    browser.open(f"libraries?library={LIBRARY}")
+    browser.one("#drop-pictures")
+    browser.connection(upload_bytes_per_second=archive.stat().st_size // 4)
+    browser.drop(archive, "application/zip")
+    browser.wait_text("Sending 1 file: ")
+    browser.press("Models", "nav")
+    browser.until(lambda: browser.driver.title == "Models · Kinsight")
+    browser.driver.back()
+    browser.wait_text("Sending 1 file: ")
+    browser.press("Models", "nav")
+    browser.until(lambda: client.library(LIBRARY).images == 300, 60)
+    browser.driver.back()
+    browser.wait_text("300 files · 300 stored", 60)
+    assert browser.text().count("300 files") == 1
+    assert not browser.complaints()
+
+
 def test_all_are_labelled_and_a_library_is_deleted(
     browser: Browser, client: Kinsight, tmp_path: Path
 ) -> None:

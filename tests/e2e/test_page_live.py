@@ -58,9 +58,9 @@ def test_the_live_view_comes_back(system: System, client: Kinsight, run: Job) ->
         browser.until(lambda: _iteration(browser) > 0, 90)
         _goes_on(browser)
 
-        browser.offline(True)
+        browser.connection(offline=True)
         browser.wait_text(LOST, 30)
-        browser.offline(False)
+        browser.connection()
         browser.until(lambda: LOST not in browser.text(), 30)
         _goes_on(browser)
 

@@ -33,7 +33,7 @@ export const cancelButton = (job) => ended(job) ? null : acting("Cancel", async 
 
 // One ingest with its live progress and ledger. onend(job) once; `again` as for the ledger.
 export function ingest(job, { left, title, onend = () => {}, again } = {}) {
-  const item = h("div", { class: "job" });
+  const item = h("div", { class: "job", "data-job": job.id });
   const lost = h("div", { "aria-live": "polite" });
   const draw = (now) => {
     put(item, h("div", { class: "job-top" }, h("strong", {}, title ?? words(now)),

@@ -19,7 +19,7 @@ export async function show(screen, query, left) {
   const drop = h("div", { class: "drop", id: "drop-pictures" }, h("p", {}, "Drop a folder, a zip or pictures here"),
     h("div", { class: "row" }, h("label", { class: "button primary", for: "folder" }, "Choose a folder"), folder,
       h("label", { class: "button", for: "files" }, "Choose files or a zip"), files));
-  let sending = 0, shown = null;
+  let shown = null;
   const more = button("Show the new pictures", () => { more.hidden = true; showPictures(); });
   more.hidden = true;
 
@@ -32,8 +32,10 @@ export async function show(screen, query, left) {
   showPictures();
 
   listen();
+  uploads.showIn(jobs, name);
   const running = await get("/jobs", { kind: "ingest", library: name, page_size: 5 }, left);
   for (const job of running.jobs) {
+    if (jobs.querySelector(`[data-job="${CSS.escape(job.id)}"]`)) continue; // shown as an upload
     jobs.append(ingest(job, { left, title: `Added ${new Date(job.created_at).toLocaleString()}`, onend: changed, again: { chosen: take } }));
   }
 
@@ -44,15 +46,13 @@ export async function show(screen, query, left) {
         if (kind === "drop") uploads.dropped(event.dataTransfer).then(take, tell);
       }, { signal: left });
     }
-    addEventListener("beforeunload", (event) => sending && event.preventDefault(), { signal: left });
+    addEventListener(uploads.CHANGED, ({ detail }) => detail === name && changed(), { signal: left });
   }
 
   function tell(error) { jobs.prepend(problem(error)); }
 
   async function take(given, input) {
-    sending += 1;
-    await uploads.upload(jobs, given, { library: name, labels: labels.value, left, onend: changed }).catch(tell);
-    sending -= 1;
+    await uploads.upload(given, { library: name, labels: labels.value }).catch(tell);
     if (input) input.value = "";
   }
 
