@@ -78,6 +78,8 @@ def test_the_live_view_comes_back(system: System, client: Kinsight, run: Job) ->
         browser.press("Cancel")
         browser.wait_text("cancelled", 60)
         assert client.job(run.id).state is JobState.CANCELLED
+        browser.press("Train again")
+        browser.wait_text("Pictures per class")
         assert not browser.complaints()
 
 

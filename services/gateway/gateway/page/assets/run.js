@@ -52,7 +52,10 @@ export async function show(place, id, left) {
   async function finish(job) {
     clearTimeout(timer);
     await drawCurves().catch(undrawn);
-    if (!job.result?.model) return;
+    if (!job.result?.model) {
+      put(end, h("div", { class: "row" }, h("a", { class: "button", href: `#/train?library=${encodeURIComponent(job.library)}` }, "Train again")));
+      return;
+    }
     try {
       const model = await get(path("models", job.result.model), {}, left);
       put(end, h("h2", {}, "The model"), gateWord(job.result), cardOf(model, job.result.gate),
