@@ -172,6 +172,10 @@ def measure(mode: Mode, size: int, arguments: argparse.Namespace, device: torch.
 
 
 def modes(arguments: argparse.Namespace) -> list[Mode]:
+    if arguments.precision == "bfloat16":
+        kinds = (False, True) if arguments.compile else (False,)
+        names = {False: "bfloat16, channels last", True: "bfloat16, compiled"}
+        return [Mode(names[c], torch.bfloat16, channels_last=True, compiled=c) for c in kinds]
     wanted = [
         Mode("float32, channels first", torch.float32, channels_last=False, compiled=False),
         Mode("float32, channels last", torch.float32, channels_last=True, compiled=False),
@@ -191,6 +195,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--hash-bits", type=int, default=48)
+    parser.add_argument("--precision", choices=("both", "bfloat16"), default="both")
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     parser.add_argument("--give-back", action="store_true", help="leave the allocator as it is")
     parser.add_argument(

@@ -163,8 +163,10 @@ def reference(
             wanted = max(settings_.shortlist, k)
             border = np.sort(differing)[min(wanted, len(rows)) - 1]
             rows, distance = rows[differing <= border], distance[differing <= border]
-    found = sorted(zip(distance.tolist(), world.ids[rows].tolist(), strict=True))[:k]
-    return [(image_id, d) for d, image_id in found]
+    ids = world.ids[rows].tolist()
+    # Knuth's multiplicative hashing scatters ids that follow each other.
+    found = sorted(zip(distance.tolist(), [i * 2654435761 % 2**32 for i in ids], ids, strict=True))
+    return [(image_id, d) for d, _, image_id in found[:k]]
 
 
 async def check(world: World, query: Embeddings, k: int, *, exact: bool) -> None:

@@ -85,6 +85,8 @@ async def test_wrong_requests_make_no_job(running: System) -> None:
     await refused(running, BadOption, recipe_options={"epochs": 0}, **enough)
     await refused(running, BadOption, recipe_options={"epoch": 3}, **enough)
     await refused(running, BadOption, network_options={"towers": 3}, **enough)
+    inception: dict[str, Any] = {"network": "torchvision/inception_v3"}
+    await refused(running, BadOption, network_options={"input_size": 64}, **inception, **enough)
     unknown = await refused(running, UnknownNetwork, network="torchvision/resnet5", **enough)
     assert "torchvision/resnet50" in unknown.extensions["near"]
     assert "Did you mean" in unknown.detail

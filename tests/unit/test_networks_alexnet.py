@@ -80,6 +80,22 @@ def test_response_norm_follows_the_papers_formula() -> None:
     torch.testing.assert_close(b, torch.nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0)(a))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_response_norm_is_the_same_in_a_compiled_network(dtype: torch.dtype) -> None:
+    """Traced whole and with its gradient, but not turned into machine code, which takes long."""
+    norm = LocalResponseNorm()
+    compiled = torch.compile(norm, backend="aot_eager", fullgraph=True)
+    a = (torch.randn(2, 9, 3, 3) * 30).to(dtype)
+    plain, traced = a.clone().requires_grad_(), a.clone().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        results = norm(plain), compiled(traced)
+    assert {b.dtype for b in results} == {dtype}
+    for b in results:
+        b.backward(torch.ones_like(b))
+    torch.testing.assert_close(results[1], results[0])
+    torch.testing.assert_close(traced.grad, plain.grad)
+
+
 def test_response_norm_can_be_switched_off() -> None:
     network = build("alexnet", {"response_norm": False, "width": 0.05, "fc_width": 8}, classes=2)
     assert not [module for module in network.modules() if isinstance(module, LocalResponseNorm)]

@@ -16,7 +16,7 @@ from kinsight.contracts.search import RoutingMode
 from kinsight.networks import EmbeddingArrays
 from kinsight.networks.torchvision_operators import mend
 from kinsight.spaces import SPACES as SINGLE_SPACES
-from kinsight.spaces import distances
+from kinsight.spaces import distances, tie_keys
 from trainer.offline_evaluation import evaluate
 from trainer.routed_tables import ROUTINGS, routed_tables
 from trainer.tally import SPACES
@@ -69,7 +69,7 @@ def plain_ranking(
         if len(rows) > SETTINGS.shortlist:
             rows = rows[hamming <= np.sort(hamming)[SETTINGS.shortlist - 1]]
         space = "feature"
-    return rows[np.argsort(near(space), kind="stable")].tolist()
+    return rows[np.lexsort((tie_keys(rows), near(space)))].tolist()
 
 
 def rows_of(found: list[EvaluationRow]) -> dict[tuple[str, str], EvaluationRow]:
@@ -146,18 +146,28 @@ def test_mean_average_precision_over_all_rows_equals_torchmetrics() -> None:
     assert per_class == pytest.approx(row.map)
 
 
-def test_equal_hamming_distances_go_by_the_databases_order() -> None:
+def test_equal_distances_do_not_favour_what_was_filed_first() -> None:
+    """With equal codes everywhere, precision is the share of the class, wherever its rows lie."""
+    count = 2_000
     outputs = EmbeddingArrays(
-        np.tile(np.array([0.9, 0.1], np.float32), (4, 1)),
-        np.zeros((4, 3), np.float32),
-        np.array([[255], [255], [254], [254]], np.uint8),
+        np.tile(np.array([0.9, 0.1], np.float32), (count, 1)),
+        np.zeros((count, 3), np.float32),
+        np.full((count, 1), 255, np.uint8),
     )
-    database = Labelled(outputs, np.array([1, 0, 0, 1]))
+    labels = (np.arange(count) >= count * 7 // 10).astype(np.int64)  # one class after the other
     query = Labelled(outputs.rows(slice(0, 1)), np.array([0]))
-    (row,) = evaluate(
-        database, query, SETTINGS, classes=["ant", "bee"], spaces=["hash"], routings=["all"]
-    )
-    assert (row.p_at_1, row.map_all) == (0, pytest.approx((1 / 2 + 2 / 3) / 2))
+    for space in ("hash", "feature", "softmax"):
+        (row,) = evaluate(
+            Labelled(outputs, labels),
+            query,
+            SETTINGS,
+            classes=["ant", "bee"],
+            spaces=[space],
+            routings=["all"],
+        )
+        assert row.p_at_10 == pytest.approx(0.7, abs=0.1)
+        assert row.p_at_100 == pytest.approx(0.7, abs=0.02)
+        assert row.map_all == pytest.approx(0.7, abs=0.02)
 
 
 def test_what_the_network_was_not_taught_is_wrong_and_finds_nothing() -> None:

@@ -99,6 +99,7 @@ def test_a_draw_depends_on_seed_epoch_and_image_only() -> None:
     for other in (Draws(4, 10).of(2, np.arange(10)), Draws(3, 10).of(3, np.arange(10))):
         assert not np.array_equal(other.places, whole.places)
         assert not np.array_equal(other.colours, whole.colours)
+        assert not np.array_equal(other.holes, whole.holes)
 
 
 def test_a_shift_of_colour_is_added_to_every_pixel() -> None:

@@ -18,7 +18,7 @@ from trainer.training.inputs import Moment
 CANVASES = np.random.default_rng(0).integers(0, 256, (9, 15, 15, 3), dtype=np.uint8)
 TRAINING = np.array([1, 2, 4, 5, 7, 8])
 CARD = Preprocessing(resize=15, input_size=12, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
-EVERYTHING = Augmentation(padding=1, colours=colours_of(CANVASES, TRAINING))
+EVERYTHING = Augmentation(padding=1, colours=colours_of(CANVASES, TRAINING), cutout=5)
 PLAIN = Augmentation(crops=False, mirror=False)
 
 
@@ -61,9 +61,9 @@ def test_without_augmentation_it_is_what_a_search_sees() -> None:
     torch.testing.assert_close(_batch(_batches(PLAIN), list(range(6))), expected)
 
 
-@pytest.mark.parametrize("switched_off", ["crops", "mirror", "colours"])
+@pytest.mark.parametrize("switched_off", ["crops", "mirror", "colours", "cutout"])
 def test_each_augmentation_can_be_left_out_alone(switched_off: str) -> None:
-    off = None if switched_off == "colours" else False
+    off = {"colours": None, "cutout": 0}.get(switched_off, False)
     reduced = dataclasses.replace(EVERYTHING, **{switched_off: off})
     moment = Moment(0, 0, 0.0)
     whole = _batches(EVERYTHING).prepare(np.arange(6), moment)
@@ -81,6 +81,23 @@ def test_each_augmentation_can_be_left_out_alone(switched_off: str) -> None:
         assert without.noise is None
     else:
         np.testing.assert_array_equal(without.noise, whole.noise)  # type: ignore[arg-type]
+    if switched_off == "cutout":
+        assert without.holes is None
+    else:
+        np.testing.assert_array_equal(without.holes, whole.holes)  # type: ignore[arg-type]
+
+
+def test_a_square_of_each_picture_is_blanked_wherever_its_centre_lies() -> None:
+    batches = _batches(dataclasses.replace(PLAIN, cutout=5))
+    blanked = torch.stack([(_batch(batches, [0], e)[0] == 0).all(dim=0) for e in range(300)])
+    rows, columns = blanked.any(dim=2).sum(dim=1), blanked.any(dim=1).sum(dim=1)
+    assert (blanked.sum(dim=(1, 2)) == rows * columns).all()
+    # Whole in the middle, cut off at the edge, where centres are as likely.
+    assert (rows.max(), columns.max()) == (5, 5)
+    assert (rows.min(), columns.min()) == (3, 3)
+    share = blanked.float().mean(dim=0)
+    assert share.min() > 0.02
+    assert share[6, 6] == pytest.approx(25 / 144, abs=0.07)
 
 
 def test_the_side_follows_the_run() -> None:

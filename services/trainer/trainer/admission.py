@@ -79,7 +79,11 @@ def _check_options(request: TrainRequest) -> dict[str, Any]:
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise UnknownNetwork(error.detail + hint, near=near, **error.extensions) from error
     ensembles.check_recipe(request)
-    return options.model_dump()
+    described = options.model_dump()
+    if described.get("input_size") is not None:
+        # What a network can take only shows when it is built.
+        networks.check_builds(request.network, described)
+    return described
 
 
 def _check_default_weights(request: TrainRequest) -> None:

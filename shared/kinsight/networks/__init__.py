@@ -36,6 +36,7 @@ __all__ = [
     "Outputs",
     "RetrievalNetwork",
     "build",
+    "check_builds",
     "check_fit",
     "load_into",
     "load_state",
@@ -86,6 +87,12 @@ def preprocessing_for(name: str, options: Mapping[str, Any]) -> Preprocessing:
     """What this network's input is made by; raises UnknownNetwork, BadOption."""
     family, variant = _find(name)
     return family.preprocessing(variant, options_for(name, options))
+
+
+def check_builds(name: str, options: Mapping[str, Any]) -> None:
+    """Raises UnknownNetwork or BadOption as `build` does, without allocating the network."""
+    with Unallocated():
+        build(name, options, classes=2)
 
 
 def check_fit(

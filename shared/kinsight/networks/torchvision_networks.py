@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from kinsight.contracts.models import Preprocessing
+from kinsight.errors import BadOption
 from kinsight.networks.headed import HeadedNetwork, RetrievalHead
 from kinsight.networks.options import NetworkOptions, Options
 from kinsight.networks.torchvision_operators import mend
@@ -38,6 +40,18 @@ class TorchvisionOptions(NetworkOptions):
         ge=0,
         lt=1,
         description="On the feature while training; null keeps the network's own.",
+    )
+    input_size: int | None = Field(
+        default=None,
+        ge=32,
+        le=512,
+        description="Side of the input in pixels; null: what its published weights were made for, "
+        "mostly 224. A smaller one costs less, and suits small pictures.",
+    )
+    framing: Literal["crop", "squash"] = Field(
+        default="crop",
+        description="crop: the centre square of the picture; squash: the whole picture pressed "
+        "into the square.",
     )
 
 
@@ -85,27 +99,65 @@ class TorchvisionFamily:
         return names
 
     def build(self, variant: str, options: Options, classes: int) -> TorchvisionNetwork:
+        """Raises BadOption where the network cannot take the input size."""
         assert isinstance(options, TorchvisionOptions)
         extra = dict(_BUILD_OPTIONS.get(variant, {}))
+        side = self.preprocessing(variant, options).input_size
         if variant.startswith("vit_"):
-            extra["image_size"] = self.preprocessing(variant, options).input_size
-        return TorchvisionNetwork(models.get_model(variant, **extra), options, classes)
+            patch = int(variant.rpartition("_")[2])
+            if side % patch:
+                raise _unfit(variant, side, f"it is no multiple of its patches of {patch} pixels")
+            extra["image_size"] = side
+        network = TorchvisionNetwork(models.get_model(variant, **extra), options, classes)
+        if options.input_size is not None:
+            _check_takes(network, variant, side)
+        return network
 
     def preprocessing(self, variant: str, options: Options) -> Preprocessing:
-        """What the network's first published weights were evaluated with."""
+        """What the network's first published weights were evaluated with, but for the options."""
+        assert isinstance(options, TorchvisionOptions)
         first = next(iter(models.get_model_weights(variant))).transforms()
         mean, std = tuple(first.mean), tuple(first.std)
         size, resize = first.crop_size[0], first.resize_size[0]
-        if size == 224:
+        if options.input_size is not None:
+            size = options.input_size
+            resize = round(size * 256 / 224)
+        elif size == 224:
             # Their authors' best resize varies from 224 to 256; training needs room to crop.
             resize = 256
-        return Preprocessing(mode="crop", resize=resize, input_size=size, mean=mean, std=std)
+        if options.framing == "squash":
+            resize = size
+        return Preprocessing(
+            mode=options.framing, resize=resize, input_size=size, mean=mean, std=std
+        )
 
     def published_state(self, variant: str) -> dict[str, Tensor] | None:
         """Downloads torchvision's best weights of this network, or takes them from its cache."""
         weights = models.get_model_weights(variant).DEFAULT
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
         return state
+
+
+def _check_takes(network: TorchvisionNetwork, variant: str, side: int) -> None:
+    """Raises BadOption where pictures of this side leave nothing of a map."""
+    weight = next(network.parameters())
+    network.eval()
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, side, side, device=weight.device))
+    # What a network says to a size it cannot take differs: shapes, assertions, its own checks.
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise _unfit(variant, side, "its layers leave nothing of such a picture") from error
+    finally:
+        network.train()
+
+
+def _unfit(variant: str, side: int, reason: str) -> BadOption:
+    return BadOption(
+        f"torchvision/{variant} cannot take an input_size of {side}: {reason}. Choose another, or "
+        "leave it out.",
+        option="input_size",
+    )
 
 
 def _last_layer(backbone: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:

@@ -9,8 +9,18 @@ from kinsight.spaces.base import Column, Metric, Space, distances, similarity
 from kinsight.spaces.feature import FeatureSpace
 from kinsight.spaces.hash import HashSpace
 from kinsight.spaces.softmax import SoftmaxSpace
+from kinsight.spaces.ties import TIE_KEY_SQL, tie_keys
 
-__all__ = ["SPACES", "Column", "Metric", "Space", "distances", "similarity"]
+__all__ = [
+    "SPACES",
+    "TIE_KEY_SQL",
+    "Column",
+    "Metric",
+    "Space",
+    "distances",
+    "similarity",
+    "tie_keys",
+]
 
 SPACES: dict[str, Space] = {
     "softmax": SoftmaxSpace(),

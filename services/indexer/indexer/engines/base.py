@@ -31,7 +31,7 @@ class Neighbour:
 
 
 class Engine(Protocol):
-    """Every engine gives the same answer: nearest first, equal distances by image id."""
+    """Every engine gives the same answer: nearest first, equal distances by `spaces.tie_keys`."""
 
     async def search(
         self,

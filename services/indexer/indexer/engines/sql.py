@@ -10,10 +10,11 @@ from indexer.engines.base import Neighbour, QueryVectors
 from indexer.indexes import Index
 from kinsight.contracts.search import SpaceName
 from kinsight.database import Connection
-from kinsight.spaces import SPACES, Metric, Space
+from kinsight.spaces import SPACES, TIE_KEY_SQL, Metric, Space
 
 _OPERATORS: dict[Metric, str] = {"euclidean": "<->", "cosine": "<=>", "hamming": "<~>"}
 # The parent is partitioned by class_id, so this condition is what keeps other tables unread.
+_NEAREST_FIRST = f"ORDER BY distance, {TIE_KEY_SQL}, image_id"
 _TABLES = "class_id = ANY($1::int[]) AND image_id <> ALL($2::bigint[])"
 
 
@@ -38,7 +39,7 @@ class SqlEngine:
             distance = f"{chosen.column} {_operator(chosen, index)} $3"
             rows = await connection.fetch(
                 f"SELECT image_id, class_id, {distance} AS distance FROM {index.table}"
-                f" WHERE {_TABLES} ORDER BY distance, image_id LIMIT $4",
+                f" WHERE {_TABLES} {_NEAREST_FIRST} LIMIT $4",
                 list(class_ids),
                 list(exclude),
                 _value(chosen, query, index),
@@ -61,7 +62,7 @@ class SqlEngine:
             f" FROM {index.table} WHERE {_TABLES}"
             f" ORDER BY code {_operator(code, index)} $3 FETCH FIRST ($4::bigint) ROWS WITH TIES)"
             f" SELECT image_id, class_id, feature {_operator(feature, index)} $5 AS distance"
-            " FROM shortlist ORDER BY distance, image_id LIMIT $6",
+            f" FROM shortlist {_NEAREST_FIRST} LIMIT $6",
             class_ids,
             exclude,
             _value(code, query, index),

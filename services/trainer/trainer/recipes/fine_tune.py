@@ -63,6 +63,7 @@ class FineTuneRecipe(Recipe):
             clip_norm=options.clip_norm,
             validate=validation(run),
             key=run.key(),
+            compiled=options.compiled(network, run.device),
             seed=run.seed,
         )
         return trained(run, train(task, run.device, run.checkpoints, run.reporter))

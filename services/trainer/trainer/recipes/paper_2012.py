@@ -21,7 +21,7 @@ from pydantic import Field
 from kinsight import networks
 from kinsight.contracts.models import Preprocessing
 from trainer.recipes.base import Recipe, RecipeOptions, Trained
-from trainer.recipes.whole_network import on_device, trained, validation
+from trainer.recipes.whole_network import WholeNetworkOptions, on_device, trained, validation
 from trainer.training.batches import Augmentation, PictureBatches, usual_padding
 from trainer.training.colours import colours_of
 from trainer.training.data import TrainingData
@@ -31,7 +31,7 @@ from trainer.training.run import Run
 from trainer.training.sgd_2012 import SGD2012
 
 
-class Paper2012Options(RecipeOptions):
+class Paper2012Options(WholeNetworkOptions):
     """Defaults are the paper's."""
 
     batch_size: int = Field(default=128, ge=2, le=4096, description="Images per step.")
@@ -113,5 +113,6 @@ class Paper2012Recipe(Recipe):
             validate=validation(run),
             key=run.key(),
             seed=run.seed,
+            compiled=options.compiled(network, run.device),
         )
         return trained(run, train(task, run.device, run.checkpoints, run.reporter))

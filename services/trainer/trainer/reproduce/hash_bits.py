@@ -8,7 +8,7 @@ from typing import ClassVar
 from trainer.reproduce.base import HASH, WEIGHTS, DataWanted
 from trainer.reproduce.bench import Bench
 from trainer.reproduce.data import is_named, title
-from trainer.reproduce.hash_networks import FINAL, VARIANTS, HashNetworks, pictures
+from trainer.reproduce.hash_networks import HashNetworks, pictures
 from trainer.reproduce.report import Measure, Picture, Report, Row, Table, Value
 from trainer.reproduce.sources import DataSource
 from trainer.reproduce.tables import number
@@ -62,14 +62,14 @@ class _BitsTable:
             if bench.scale == "smoke" and place % (len(papers) // 2):
                 rows.append(Row(f"{bits} bits", paper, {}, "left out at scale smoke"))
                 continue
-            plan = networks.plan(FINAL, VARIANTS[FINAL], bits)
+            plan = networks.plan(networks.final, bits)
             if plan is None:
                 remark = "no convolution of the given weights has this network's shape"
                 rows.append(Row(f"{bits} bits", paper, {}, remark))
                 continue
             run = bench.train(data, plan)
             rows.append(Row(f"{bits} bits", paper, {"error": bench.errors(run, data).top1}))
-        told = networks.differences()
+        told = [f"The network is {networks.final.name}.", *networks.differences()]
         if usual is None:
             sets = " and ".join(title(name) for name in self.errors)
             told.insert(0, f"The paper's data are {sets}; used was {data.title}.")

@@ -90,6 +90,21 @@ def _reflected(positions: Tensor, size: int) -> Tensor:
     return torch.minimum(positions, period - positions)
 
 
+def cut_out(x_B3SS: Tensor, centres_B2: NDArray[np.float64], side: int) -> Tensor:
+    """A square of this side in each normalised picture gets the mean colour, in place.
+
+    centres: in [0, 1), how far down and to the right; a square may reach over the edge. Cutout of
+    DeVries & Taylor 2017.
+    """
+    size = x_B3SS.shape[-1]
+    starts = np.floor(centres_B2 * size).astype(np.int64) - side // 2
+    first = torch.from_numpy(starts).to(x_B3SS.device, non_blocking=True)[:, :, None]
+    line = torch.arange(size, device=x_B3SS.device)
+    inside_B2S = (line >= first) & (line < first + side)
+    square = inside_B2S[:, 0, :, None] & inside_B2S[:, 1, None, :]
+    return x_B3SS.masked_fill_(square[:, None], 0)
+
+
 class Normaliser:
     """Pixels to the network's input on its device: (pixel / 255 − mean) / std per channel."""
 

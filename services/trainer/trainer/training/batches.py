@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainer.training.augment import Windows, cut, cut_on_device, windows
+from trainer.training.augment import Windows, cut, cut_on_device, cut_out, windows
 from trainer.training.colours import Colours
 from trainer.training.draws import Draws
 from trainer.training.embedding import Pictures
@@ -29,14 +29,16 @@ _CENTRE = np.nextafter(0.5, 0)
 @dataclass(frozen=True)
 class Augmentation:
     """crops: random squares, else the centre. padding: how far a square may reach over the
-    canvas's edge, in pixels. colours: adds noise along their components. sizes: the side in
-    pixels that the network is given at a part of the run done; None: always its own.
+    canvas's edge, in pixels. colours: adds noise along their components. cutout: side of the
+    square that is blanked, in pixels. sizes: the side in pixels that the network is given at a
+    part of the run done; None: always its own.
     """
 
     crops: bool = True
     padding: int = 0
     mirror: bool = True
     colours: Colours | None = None
+    cutout: int = 0
     sizes: Callable[[float], int] | None = None
 
 
@@ -52,6 +54,7 @@ class Prepared(NamedTuple):
     indices: NDArray[np.int64]
     where: Windows
     noise: NDArray[np.float32] | None
+    holes: NDArray[np.float64] | None
     size: int
 
 
@@ -81,6 +84,7 @@ class PictureBatches:
             padding=wanted.padding if wanted.crops else 0,
         )
         noise = None if wanted.colours is None else wanted.colours.noise(drawn.colours)
+        holes = drawn.holes if wanted.cutout else None
         size = side if wanted.sizes is None else wanted.sizes(moment.done)
         pixels = None
         if self._pictures.resident is None:
@@ -88,7 +92,7 @@ class PictureBatches:
             if self._pictures.device.type == "cuda":
                 # Only from such memory does a copy run beside the network.
                 pixels = pixels.pin_memory()
-        return Prepared(pixels, indices, where, noise, size)
+        return Prepared(pixels, indices, where, noise, holes, size)
 
     def to_device(self, prepared: Prepared) -> Tensor:
         """(B, 3, size, size) float32, channels last."""
@@ -99,6 +103,8 @@ class PictureBatches:
         x = normalise(pixels)
         if prepared.noise is not None:
             x += normalise.shift(prepared.noise)
+        if prepared.holes is not None:
+            x = cut_out(x, prepared.holes, self._augmentation.cutout)
         if prepared.size != x.shape[-1]:
             x = nn.functional.interpolate(
                 x, size=(prepared.size, prepared.size), mode="bilinear", antialias=True

@@ -20,6 +20,7 @@ class Drawn(NamedTuple):
     places: NDArray[np.float64]  # (B, 2), in [0, 1): how far down and to the right a crop lies
     mirrored: NDArray[np.bool_]  # (B,), half of them
     colours: NDArray[np.float32]  # (B, 3), standard normal
+    holes: NDArray[np.float64]  # (B, 2), in [0, 1): where down and to the right a hole's centre is
 
 
 class Draws:
@@ -34,8 +35,8 @@ class Draws:
         """For these of the training images."""
         if epoch != self._epoch:
             self._drawn, self._epoch = self._of_epoch(epoch, self._images), epoch
-        places, mirrored, colours = self._drawn
-        return Drawn(places[positions], mirrored[positions], colours[positions])
+        places, mirrored, colours, holes = self._drawn
+        return Drawn(places[positions], mirrored[positions], colours[positions], holes[positions])
 
     def _of_epoch(self, epoch: int, images: int) -> Drawn:
         # One generator each: leaving one kind of augmentation out does not change the others.
@@ -43,4 +44,5 @@ class Draws:
             generator(self._seed, "places", epoch).random((images, 2)),
             generator(self._seed, "mirrored", epoch).random(images) < 0.5,
             generator(self._seed, "colours", epoch).standard_normal((images, 3), np.float32),
+            generator(self._seed, "holes", epoch).random((images, 2)),
         )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from kinsight.errors import TrainingDiverged
 from kinsight.networks import Outputs
@@ -35,6 +35,7 @@ from trainer.training.watch import Extent, Watch
 class Task:
     """What is trained on what, and how. labels: (N,) class numbers of the training images.
 
+    compiled: the same module made faster, which is what is trained where there is one.
     average: of the weights; it is what is validated, and what the module has in the end.
     precision: what the module runs under; None: mixed precision where the device has it.
     """
@@ -51,6 +52,7 @@ class Task:
     validate: Callable[[], float]
     key: str
     seed: int
+    compiled: Callable[[Tensor], Outputs] | None = None
     average: WeightAverage | None = None
     precision: Callable[[], AbstractContextManager[None]] | None = None
 
@@ -91,6 +93,7 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
     watch = Watch(task.extent, reporter, start)
     labels = torch.from_numpy(task.labels).to(device.torch)
     precision = task.precision or device.autocast
+    network = task.compiled if task.compiled is not None else task.module
     task.module.train()
     for iteration, positions, weight, batch in _batches(task, start, group):
         # Dropout draws the same numbers in a resumed run.
@@ -98,7 +101,7 @@ def train(task: Task, device: Device, checkpoints: Checkpoints, reporter: Report
         _set_rates(task, iteration)
         x, y = task.inputs.to_device(batch), labels[torch.from_numpy(positions).to(device.torch)]
         with precision():
-            outputs: Outputs = task.module(x)
+            outputs: Outputs = network(x)
         loss = task.loss(outputs, y)
         # Of the whole batch from here on, of which this process may have a part.
         loss = loss * weight
