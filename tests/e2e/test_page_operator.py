@@ -14,7 +14,7 @@ from e2e.browser import Browser, chromium
 from e2e.conftest import NETWORK
 from e2e.system import System, up
 from kinsight.clients import Kinsight
-from kinsight.local.sample import sample_images
+from kinsight.local.sample import SampleImage, sample_images
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ LIBRARY = "locked"
 def allowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the server that it may read: class folders of digits."""
     root = tmp_path_factory.mktemp("allowed")
-    for image in sample_images("test"):
+    for image in _zeros_and_ones():
         path = root / "digits" / image.label / image.filename
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(image.data)
@@ -83,7 +83,7 @@ def test_a_key_is_asked_for_once(locked: System, browser: Browser) -> None:
 
 def test_pictures_come_from_addresses(browser: Browser, web: tuple[str, Path]) -> None:
     url, folder = web
-    first, second, late = sample_images("test")[:3]
+    first, second, late = _zeros_and_ones()[:3]
     (folder / "first.png").write_bytes(first.data)
     (folder / "second.png").write_bytes(second.data)
     browser.open(f"libraries?library={LIBRARY}")
@@ -108,7 +108,7 @@ def test_pictures_come_from_a_folder_of_the_server(browser: Browser, allowed: Pa
     browser.wait_text("is outside the folders that KINSIGHT_INGEST_ROOTS allows")
     browser.write("server_folder", str(allowed / "digits"))
     browser.press("Read this folder")
-    browser.wait_text("300 files · 297 stored (searchable once a model is live) · 3 already", 60)
+    browser.wait_text("60 files · 57 stored (searchable once a model is live) · 3 already", 60)
     assert "is outside the folders" not in browser.text()
 
 
@@ -148,6 +148,10 @@ def test_a_picture_is_searched_by_its_address(
     browser.driver.refresh()
     assert "answered 404" in browser.one(".results .problem").text
     assert not browser.complaints()
+
+
+def _zeros_and_ones() -> list[SampleImage]:
+    return [image for image in sample_images("test") if image.label in "01"]
 
 
 def _thumbnails(browser: Browser) -> list[str]:
