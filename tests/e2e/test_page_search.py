@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -30,6 +31,13 @@ const [address, done] = arguments;
 const picture = fetch(address).then((answer) => answer.blob());
 navigator.clipboard.write([new ClipboardItem({ "image/png": picture })])
   .then(() => done("copied"), (error) => done(String(error)));
+"""
+# The bytes of six thumbnails that came over the network, once all are there.
+_TRANSFERRED = """
+const images = [...document.querySelectorAll(".card img")];
+const sizes = performance.getEntriesByType("resource")
+  .filter((one) => one.name.includes("/thumbnail")).map((one) => one.transferSize);
+return images.length === 6 && images.every((one) => one.complete) && sizes.length === 6 && sizes;
 """
 
 
@@ -123,6 +131,21 @@ def test_a_copied_picture_is_pasted(
     assert "not a picture of your own" in browser.text()
 
 
+def test_thumbnails_are_kept_by_content(
+    browser: Browser, client: Kinsight, http: httpx.Client, digits: Digits
+) -> None:
+    image = next(iter(client.images("digits")))
+    answer = http.get(f"{image.thumbnail_url}?size=256")
+    assert answer.headers["etag"] == f'"{image.sha256}-256"'
+    assert "immutable" in answer.headers["cache-control"]
+    browser.open(f"search?library=digits&k=6&image_id={image.id}")
+    for _ in range(2):
+        browser.until(lambda: browser.driver.execute_script(_TRANSFERRED))
+        transferred = browser.driver.execute_script(_TRANSFERRED)
+        browser.driver.refresh()
+    assert transferred == [0] * 6  # the second time
+
+
 def test_a_photo_is_taken_on_a_phone(
     system: System, client: Kinsight, digits: Digits, picture: Path
 ) -> None:
@@ -134,6 +157,8 @@ def test_a_photo_is_taken_on_a_phone(
         camera.send_keys(str(picture))
         expected = client.search("digits", picture, k=3)
         assert _hits(phone) == [hit.filename for hit in expected.hits]
+        top = "return document.querySelector('.results').getBoundingClientRect().top"
+        phone.until(lambda: abs(phone.driver.execute_script(top)) < 2)
 
 
 def test_only_the_chosen_classes_are_scanned(

@@ -33,7 +33,7 @@ export async function render(screen, query, left) {
   };
   if (state.classes.length) state.routing = "named";
   let file = state.image_id || state.image_url ? null : kept.file;
-  let source = null, asked = null, timer = null;
+  let source = null, asked = null, timer = null, fresh = false;
 
   const preview = h("div", { class: "preview" });
   const results = h("section", { class: "results", "aria-label": "Results" });
@@ -85,6 +85,7 @@ export async function render(screen, query, left) {
   function give(given) {
     if (!given) return;
     file = kept.file = given;
+    fresh = true;
     Object.assign(state, { image_id: null, image_url: null, crop: "" });
     web.value = "";
     show();
@@ -92,6 +93,7 @@ export async function render(screen, query, left) {
 
   function giveUrl(url) {
     file = kept.file = null;
+    fresh = true;
     Object.assign(state, { image_id: null, image_url: url, crop: "" });
     show();
   }
@@ -149,6 +151,8 @@ export async function render(screen, query, left) {
       const answer = await call("POST", "/search", { query: parameters(), body: file ?? undefined, signal: mine.signal });
       const labels = Object.keys(all.find((library) => library.name === state.library)?.labels ?? {});
       put(results, shown(answer, { labels, settings: parameters, onproblem: tell }));
+      if (fresh && matchMedia("(max-width: 60rem)").matches) results.scrollIntoView(); // it is below the query
+      fresh = false;
       const found = answer.hits.length;
       announce(`${answer.match ? "" : "No match. "}${found} ${found === 1 ? "hit" : "hits"}`);
     } catch (error) {
