@@ -107,6 +107,16 @@ def test_the_keyboard_goes_all_the_way(system: System, client: Kinsight, digits:
         browser.until(lambda: not browser.all("dialog"))
         focused = browser.driver.switch_to.active_element
         assert "card" in (focused.get_attribute("class") or "")
+        browser.open("libraries?library=digits")
+        delete = browser.until(
+            lambda: next(
+                (one for one in browser.all(".danger") if one.text == "Delete library"), None
+            )
+        )
+        delete.send_keys(Keys.ENTER)
+        browser.one("dialog[open]")
+        browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+        browser.until(lambda: browser.driver.switch_to.active_element.text == "Delete library")
         link = browser.one("nav a[href='#/models']")
         link.send_keys(Keys.ENTER)
         browser.until(lambda: browser.driver.title == "Models · Kinsight")

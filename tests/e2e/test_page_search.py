@@ -158,7 +158,7 @@ def test_a_photo_is_taken_on_a_phone(
         expected = client.search("digits", picture, k=3)
         assert _hits(phone) == [hit.filename for hit in expected.hits]
         top = "return document.querySelector('.results').getBoundingClientRect().top"
-        phone.until(lambda: abs(phone.driver.execute_script(top)) < 2)
+        phone.until(lambda: phone.driver.execute_script(f"{top} < innerHeight / 2"))
 
 
 def test_only_the_chosen_classes_are_scanned(

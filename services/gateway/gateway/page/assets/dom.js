@@ -106,10 +106,15 @@ export function dialog(title, ...children) {
 export function ask(title, text, verb) {
   return new Promise((resolve) => {
     let agreed = false;
+    const opener = document.activeElement;
     const made = dialog(title, h("p", {}, text), h("div", { class: "row" },
       button(verb, () => { agreed = true; made.close(); }, "danger"),
       button("Cancel", () => made.close())));
-    made.addEventListener("close", () => resolve(agreed));
+    made.addEventListener("close", () => {
+      resolve(agreed);
+      // the button that asked was off, so that the browser could not go back to it
+      setTimeout(() => { if (document.activeElement === document.body) opener?.focus(); });
+    });
   });
 }
 
