@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from conftest import missing
 
 Found = TypeVar("Found")
+
+PHONE = 600
+TRAFFIC = "performance"  # the log in which chromedriver keeps the requests
 
 _DROP = """
 const [name, type, base64, selector] = arguments;
@@ -95,27 +99,58 @@ class Browser:
         self.one(selector)
         self.driver.execute_script(_DROP, path.name, kind, data, selector)
 
+    def colours(self, scheme: str) -> None:
+        """`light` or `dark`."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def connection(self, *, offline: bool = False, upload_bytes_per_second: int = -1) -> None:
+        """Without arguments: as quick as it is."""
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        speed = {"downloadThroughput": -1, "uploadThroughput": upload_bytes_per_second}
+        conditions = {"offline": offline, "latency": 0, **speed}
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+
+    def block(self, *patterns: str) -> None:
+        """Requests to these addresses fail as if nobody answered; none: all go through again."""
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        self.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": list(patterns)})
+
+    def requests(self) -> list[str]:
+        """Every address asked for since the last call; needs `traffic`."""
+        told = (json.loads(line["message"])["message"] for line in self.driver.get_log(TRAFFIC))
+        sent = [one["params"] for one in told if one["method"] == "Network.requestWillBeSent"]
+        return [one["request"]["url"] for one in sent]
+
     def complaints(self) -> list[dict[str, Any]]:
         """What the console says of failed scripts and broken policies."""
-        return [line for line in self.driver.get_log("browser") if line["source"] != "network"]
+        of_no_matter = ("network", "recommendation")
+        log = self.driver.get_log("browser")
+        return [line for line in log if line["source"] not in of_no_matter]
 
 
 @contextmanager
-def chromium(url: str, *, width: int = 1280, height: int = 1000) -> Iterator[Browser]:
+def chromium(
+    url: str, *, width: int = 1280, height: int = 1000, traffic: bool = False
+) -> Iterator[Browser]:
+    """Narrow ones are phones: they have a touch screen and no mouse."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or driver is None:
         missing("chromium and chromedriver are not installed (Debian: chromium, chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    logs = {"browser": "ALL", **({TRAFFIC: "ALL"} if traffic else {})}
+    options.set_capability("goog:loggingPrefs", logs)
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     started = webdriver.Chrome(options=options, service=Service(driver))
     try:
         started.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < PHONE},
         )
+        if width < PHONE:
+            started.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
         yield Browser(started, url)
     finally:
         started.quit()

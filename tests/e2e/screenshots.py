@@ -23,10 +23,7 @@ def main(url: str, folder: Path) -> None:
     for device, width in WIDTHS.items():
         with chromium(url, width=width) as browser:
             for colours in ("light", "dark"):
-                feature = {"name": "prefers-color-scheme", "value": colours}
-                browser.driver.execute_cdp_cmd(
-                    "Emulation.setEmulatedMedia", {"features": [feature]}
-                )
+                browser.colours(colours)
                 for name, address in screens.items():
                     path = folder / f"{name}-{device}-{colours}.png"
                     _take(browser, address, width, path)

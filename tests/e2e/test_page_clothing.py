@@ -1,4 +1,4 @@
-"""Photographs through the page: a folder, weights of one's own, recipe `head`, a search."""
+"""Photographs through the page: a folder, own weights, recipe `head`, a search, a correction."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 
 from e2e.browser import Browser, chromium
 from e2e.system import System
@@ -44,6 +45,10 @@ def clothing(test_data: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _hits(browser: Browser) -> list[str | None]:
+    return [card.get_attribute("title") for card in browser.all(".card")]
+
+
 def test_photographs_are_learned_and_found(
     browser: Browser, client: Kinsight, clothing: Path, test_data: Path
 ) -> None:
@@ -71,4 +76,20 @@ def test_photographs_are_learned_and_found(
     browser.until(lambda: len(browser.all(".card")) == 24)
     assert browser.one(".bars li .name").text == "shoes"
     assert [label.text for label in browser.all(".card .label")][:10] == ["shoes"] * 10
+
+    # a crop, drawn by hand
+    whole = _hits(browser)
+    stage = browser.one(".stage")
+    drawing = ActionChains(browser.driver)
+    drawing.move_to_element_with_offset(stage, -40, -40).click_and_hold()
+    drawing.move_by_offset(60, 50).release().perform()
+    browser.until(lambda: "crop=" in browser.driver.current_url)
+    browser.until(lambda: _hits(browser) != whole and not browser.all(".results[aria-busy]"))
+
+    # the nearest is another kind of thing, after all
+    browser.all(".card")[0].click()
+    browser.write("label", "slippers", "dialog")
+    browser.press("Save label", "dialog")
+    browser.until(lambda: browser.all(".card .label")[0].text == "slippers")
+    assert client.library(LIBRARY).labels["slippers"] == 1
     assert not browser.complaints()

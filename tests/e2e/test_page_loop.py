@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.accessibility import grave_issues
 from e2e.browser import Browser, chromium
 from e2e.conftest import NETWORK, RECIPE
 from e2e.system import System
@@ -38,8 +39,8 @@ def _json(options: tuple[str, ...]) -> str:
     return "{" + ", ".join('"{}": {}'.format(*option.split("=")) for option in options) + "}"
 
 
-def _train(browser: Browser, seed: int, then: str) -> str:
-    """Follows the steps; the model's id."""
+def _train(browser: Browser, seed: int, then: str) -> None:
+    """Follows the steps to the model's card."""
     browser.open(f"train?library={LIBRARY}")
     browser.choose("network", "alexnet")
     browser.choose("recipe", "fine-tune")
@@ -59,11 +60,12 @@ def _train(browser: Browser, seed: int, then: str) -> str:
     browser.press("Start training")
     browser.wait_text(f"Training on {LIBRARY}")
     browser.wait_text("iterations/s", 90)
+    run = browser.driver.current_url.partition("job=")[2]
     browser.driver.refresh()  # the same run is shown
     browser.wait_text("The model", 120)
     browser.wait_text("<i>a curator</i>")
     assert len(browser.all("svg.chart path.line")) == 3
-    return browser.driver.current_url.partition("job=")[2]
+    assert browser.driver.current_url.endswith(f"job={run}")
 
 
 def test_from_an_empty_library_to_a_rollback(
@@ -90,7 +92,7 @@ def test_from_an_empty_library_to_a_rollback(
     browser.unfold()
     browser.wait_text("<u>broken<_u>.png")
     browser.press("Send the rejected again")
-    browser.wait_text("1 files · 1 rejected", 60)
+    browser.wait_text("1 file · 1 rejected", 60)
     assert client.library(LIBRARY).images == 300
 
     browser.press("Set floor")
@@ -122,6 +124,7 @@ def test_from_an_empty_library_to_a_rollback(
     for model in (first, second):
         browser.one(f"tr[data-model='{model}'] input").click()
     browser.wait_text("Side by side")
+    assert grave_issues(browser) == []
     browser.press("Promote", f"tr[data-model='{second}']")
     browser.one("dialog input[name='override']").click()
     browser.write("reason", "to see it", "dialog")
@@ -130,9 +133,11 @@ def test_from_an_empty_library_to_a_rollback(
     browser.until(lambda: "live" in browser.one(f"tr[data-model='{second}']").text)
     browser.one("dialog .close").click()
     browser.press("Roll back", f"tr[data-model='{second}']")
+    browser.write("reason", "it was better <u>before</u>", "dialog")
     browser.press("Roll back", "dialog")
     browser.until(lambda: client.library(LIBRARY).model == first)
     browser.wait_text("rolled-back")
+    browser.wait_text("it was better <u>before</u>")
 
     browser.open("operations")
     browser.select("library", LIBRARY)

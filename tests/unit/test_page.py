@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gateway_alone import client
 
-from gateway import page, sessions
-from gateway.app import create_app
+from gateway import page, reference, sessions
 from kinsight.web.settings import Settings
 
 FOLDER = Path(page.__file__).parent
@@ -26,20 +26,15 @@ KEY = "correct horse"
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with _client(Settings(api_keys=[])) as client:
-        yield client
+    async with client(Settings(api_keys=[])) as client_:
+        yield client_
 
 
 @pytest.fixture
 async def closed() -> AsyncIterator[httpx.AsyncClient]:
     """A gateway with a key; behind it is nothing, so what it lets through fails otherwise."""
-    async with _client(Settings(api_keys=["another", KEY])) as client:
-        yield client
-
-
-def _client(settings: Settings) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(settings), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://kinsight.test")
+    async with client(Settings(api_keys=["another", KEY])) as client_:
+        yield client_
 
 
 async def test_policy_forbids_everything_foreign(http: httpx.AsyncClient) -> None:
@@ -122,7 +117,9 @@ def test_wheel_holds_the_page(tmp_path: Path) -> None:
     subprocess.run(command, cwd=root, check=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"gateway/page/{path.relative_to(FOLDER).as_posix()}" for path in FILES} <= held
+    folder = Path(reference.__file__).parent
+    served = [*FILES, *folder.glob("*.html"), *folder.glob("*.js")]
+    assert {f"gateway/{path.relative_to(FOLDER.parent).as_posix()}" for path in served} <= held
 
 
 async def test_the_page_itself_needs_no_key(closed: httpx.AsyncClient) -> None:

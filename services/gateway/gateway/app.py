@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from gateway import (
     page,
+    reference,
     routes_admin,
     routes_index,
     routes_jobs,
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "gateway",
         settings,
         lifespan=_lifespan,
-        routers=[page.router, sessions.router, *_ROUTERS, versioned],
+        routers=[page.router, reference.router, sessions.router, *_ROUTERS, versioned],
         ready=_ready,
         description="Visual search that learns your own categories. Every path is also under /v1.",
     )

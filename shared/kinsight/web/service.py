@@ -35,6 +35,9 @@ def create_service(
         title=f"Kinsight {name}",
         version=__version__,
         lifespan=lifespan,
+        # FastAPI's pages load their scripts from a public host; the gateway has one of its own
+        docs_url=None,
+        redoc_url=None,
         responses={"default": {"model": problems.Problem, "description": "A problem object."}},
         **openapi,
     )

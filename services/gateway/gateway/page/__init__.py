@@ -7,14 +7,20 @@ anywhere else.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.static import (
+    FOREVER,
+    StaticFile,
+    is_static,
+    respond,
+    static_file,
+    version_of,
+)
 from kinsight.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -39,28 +45,13 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Vary": "Accept-Encoding",
 }
-_FOREVER = "public, max-age=31536000, immutable"
-_MEDIA_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
-
-
-@dataclass(frozen=True)
-class _File:
-    data: bytes
-    compressed: bytes
-    media_type: str
 
 
 @dataclass(frozen=True)
 class Page:
-    document: _File
-    assets: dict[str, _File]
+    document: StaticFile
+    assets: dict[str, StaticFile]
     version: str
 
 
@@ -71,23 +62,17 @@ def load() -> Page:
     assets = {
         entry.name: entry.read_bytes()
         for entry in sorted(folder.joinpath("assets").iterdir(), key=lambda entry: entry.name)
-        if entry.name.rpartition(".")[2] in _MEDIA_TYPES
+        if is_static(entry.name)
     }
-    digest = hashlib.sha256()
-    for name, data in assets.items():
-        digest.update(f"{name} {len(data)}\n".encode() + data)
-    version = digest.hexdigest()[:16]
+    version = version_of(assets)
     document = folder.joinpath("index.html").read_text("utf-8")
     return Page(
-        document=_file("index.html", document.replace("{{assets}}", f"/assets/{version}").encode()),
-        assets={name: _file(name, data) for name, data in assets.items()},
+        document=static_file(
+            "index.html", document.replace("{{assets}}", f"/assets/{version}").encode()
+        ),
+        assets={name: static_file(name, data) for name, data in assets.items()},
         version=version,
     )
-
-
-def _file(name: str, data: bytes) -> _File:
-    compressed = gzip.compress(data, 9, mtime=0)
-    return _File(data, compressed, _MEDIA_TYPES[name.rpartition(".")[2]])
 
 
 def is_open(path: str) -> bool:
@@ -98,7 +83,8 @@ def is_open(path: str) -> bool:
 @router.get("/")
 async def document(request: Request) -> Response:
     page = load()
-    return _answer(request, page.document, f"page-{page.version}", "no-cache")
+    tag = f"page-{page.version}"
+    return respond(request, page.document, tag=tag, kept="no-cache", policy=_HEADERS)
 
 
 @router.get("/favicon.ico")
@@ -113,15 +99,6 @@ async def asset(request: Request, version: str, name: str) -> Response:
     if found is None:
         raise NotFound(f"The page has no asset {name!r}.")
     # While replicas are being replaced, a page of the other version may ask here.
-    kept = _FOREVER if version == page.version else "no-store"
-    return _answer(request, found, f"{page.version}-{name}", kept)
-
-
-def _answer(request: Request, file: _File, tag: str, kept: str) -> Response:
-    headers = {**_HEADERS, "Cache-Control": kept, "ETag": f'W/"{tag}"'}
-    if headers["ETag"] in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        headers["Content-Encoding"] = "gzip"
-        return Response(file.compressed, media_type=file.media_type, headers=headers)
-    return Response(file.data, media_type=file.media_type, headers=headers)
+    kept = FOREVER if version == page.version else "no-store"
+    tag = f"{page.version}-{name}"
+    return respond(request, found, tag=tag, kept=kept, policy=_HEADERS)

@@ -129,38 +129,56 @@ export const ended = (job) => ["succeeded", "failed", "cancelled"].includes(job.
 // A browser holds six connections to one server: streams must leave some for everything else.
 const STREAMS = 2;
 const POLL_MS = 1500;
+// A network that went away is told to nobody: a stream that is silent for so long is asked after.
+const SILENT_MS = 5000;
 let streams = 0;
 
-// Tells of a job until it has ended, through lost connections; returns how to stop.
-export function follow(id, onjob) {
-  let source = null, timer, stopped = false;
+// Tells of a job until it has ended, through lost connections: onlost(error) when nothing is heard
+// any more, onlost(null) when it is again. Returns how to stop.
+export function follow(id, onjob, onlost = () => {}) {
+  let source = null, timer, stopped = false, lost = null;
+  const later = (work, wait) => { clearTimeout(timer); timer = setTimeout(work, wait); };
+  const say = (error) => { if (error?.detail !== lost?.detail) onlost(lost = error); };
   const hear = (job) => {
     if (stopped) return;
+    say(null);
     onjob(job);
     if (ended(job)) { stop(); announce(`Job ${job.kind}: ${job.state}`); }
   };
-  const poll = () => {
-    timer = setTimeout(async () => {
-      await get(path("jobs", id)).then(hear, () => {});
-      if (!stopped) open();
-    }, POLL_MS);
+  const fail = (error) => {
+    if (stopped) return;
+    say(error);
+    if (error.status === 404) stop();
+  };
+  const look = async () => {
+    close();
+    await get(path("jobs", id)).then(hear, fail);
+    if (!stopped) later(look, !lost && open() ? SILENT_MS : POLL_MS);
   };
   const close = () => {
     if (source) { source.close(); source = null; streams -= 1; }
   };
   const open = () => {
-    if (streams >= STREAMS) { poll(); return; }
+    if (streams >= STREAMS) return false;
     streams += 1;
     source = new EventSource(`/jobs/${encodeURIComponent(id)}/events`);
-    source.addEventListener("job", (event) => hear(JSON.parse(event.data)));
-    source.onerror = () => {
-      if (source?.readyState !== EventSource.CLOSED) return; // it connects again by itself
-      close();
-      poll();
-    };
+    source.addEventListener("job", (event) => {
+      later(look, SILENT_MS);
+      hear(JSON.parse(event.data)); // which may stop it all
+    });
+    // A browser connects again by itself, but not after every error, and does not say why.
+    source.onerror = () => { close(); later(look, POLL_MS); };
+    return true;
   };
-  const stop = () => { stopped = true; clearTimeout(timer); close(); };
-  open();
+  const change = () => later(look, 0);
+  const stop = () => {
+    stopped = true;
+    clearTimeout(timer);
+    close();
+    for (const kind of ["online", "offline"]) removeEventListener(kind, change);
+  };
+  for (const kind of ["online", "offline"]) addEventListener(kind, change);
+  later(look, open() ? SILENT_MS : POLL_MS);
   return stop;
 }
 

@@ -1,6 +1,6 @@
 // Which screen is shown: the part of the address after #/.
 import { showSignOut } from "./api.js";
-import { problem, put } from "./dom.js";
+import { h, problem, put } from "./dom.js";
 import * as libraries from "./libraries.js";
 import * as models from "./models.js";
 import * as operations from "./operations.js";
@@ -28,7 +28,9 @@ async function show() {
   try {
     await SCREENS[chosen].render(screen, new URLSearchParams(query), here.signal);
   } catch (error) {
-    if (!here.signal.aborted) screen.append(problem(error));
+    if (here.signal.aborted) return;
+    if (!screen.querySelector("h1")) screen.prepend(h("h1", {}, SCREENS[chosen].TITLE));
+    screen.append(problem(error));
   }
 }
 

@@ -1,20 +1,22 @@
 // A model's card, its figures, and how it goes live.
 import { call, ended, follow, get, path } from "./api.js";
-import { acting, bytes, dialog, facts, field, h, number, percent, put, table, when } from "./dom.js";
-import { problemOf, progressBar, stateTag } from "./jobs.js";
+import { acting, announce, bytes, dialog, facts, field, h, number, percent, put, table, when } from "./dom.js";
+import { lostIn, problemOf, progressBar, stateTag } from "./jobs.js";
 
-export function cardOf({ card }) {
+// gate: its word on this model, which measured P@10 where no evaluation has.
+export function cardOf({ card }, gate) {
+  const measured = pAt10(card.evaluation) ?? gate?.p_at_10;
   return facts([
     ["Network", card.network], ["Recipe", card.recipe],
     ["Trained by", card.trained_by ?? "not said"], ["When", when(card.started_at)],
     ["Seconds", number(card.seconds, 1)], ["Iterations", number(card.iterations)],
     ["Training accuracy", percent(card.accuracy.training)], ["Validation accuracy", percent(card.accuracy.validation)],
-    ["P@10 (auto, adaptive)", pAt10(card.evaluation)?.toFixed(4) ?? "not evaluated"],
+    ["P@10 (auto, adaptive)", measured?.toFixed(4) ?? "not evaluated"],
     ["Pictures", `${number(card.training_images)} trained, ${number(card.validation_images)} held out`],
     ["Classes", number(card.classes.length)],
     ["Code", `${card.code_bits} bits (${card.code_kind === "hash-layer" ? "hash layer" : "projection"})`],
     ["Parameters", `${number(card.parameters)}, ${bytes(card.bytes)}`],
-    ["Device", `${card.device}, ${card.machine}`], ["Started from", card.weights], ["Seed", String(card.seed)],
+    ["Device", `${card.device}, ${card.machine}`], ["Started from", h("span", { title: card.weights }, String(card.weights).replace(/^(sha256:.{12}).+/, "$1…"))], ["Seed", String(card.seed)],
   ]);
 }
 
@@ -42,14 +44,35 @@ export function gateWord(result) {
     h("strong", {}, gate.promoted ? "Live: " : "Not live: "), gate.reason);
 }
 
-// Asks how, and follows the promotion to the gate's word.
-export function promote(model, { override = false, left, onend = () => {} } = {}) {
+// Who changes what is live, and why: kept in its history.
+function signature() {
   const by = h("input", { name: "by", maxlength: 200, autocomplete: "name" });
   const reason = h("input", { name: "reason", maxlength: 1000 });
+  return {
+    fields: [field("Who (optional)", by), field("Why (optional)", reason)],
+    values: () => ({ by: by.value || null, reason: reason.value || null }),
+  };
+}
+
+export function rollBack(library, previous, onend) {
+  const signed = signature();
+  const made = dialog("Roll back?", h("div", { class: "stack" },
+    h("p", {}, `Library ${library} goes back to ${previous} at once.`), signed.fields,
+    h("div", { class: "row" }, acting("Roll back", async () => {
+      const after = await call("POST", path("libraries", library, "rollback"), { query: signed.values() });
+      announce(`Live: ${after.model}`);
+      made.close();
+      onend();
+    }, "primary"))));
+}
+
+// Asks how, and follows the promotion to the gate's word.
+export function promote(model, { override = false, left, onend = () => {} } = {}) {
+  const signed = signature();
   const over = h("input", { type: "checkbox", name: "override", checked: override });
   const news = h("div", { "aria-live": "polite" });
   const start = acting("Promote", async () => {
-    const json = { override: over.checked, by: by.value || null, reason: reason.value || null };
+    const json = { override: over.checked, ...signed.values() };
     const job = await call("POST", path("models", model.id, "promote"), { json });
     start.hidden = true;
     watch(job, news, { left, onend: (now) => { start.hidden = now.result?.promoted ?? false; onend(now); } });
@@ -57,7 +80,7 @@ export function promote(model, { override = false, left, onend = () => {} } = {}
   const made = dialog("Promote this model?", h("div", { class: "stack" },
     h("p", {}, `${model.id} is filed beside the live index of ${model.library}, measured on held-out pictures, and goes live if it is not worse.`),
     h("label", { class: "row" }, over, "Go live whatever the gate says"),
-    field("Who (optional)", by), field("Why (optional)", reason), h("div", { class: "row" }, start), news));
+    signed.fields, h("div", { class: "row" }, start), news));
   return made;
 }
 
@@ -65,8 +88,9 @@ export function promote(model, { override = false, left, onend = () => {} } = {}
 export function watch(job, place, { left, onend = () => {} } = {}) {
   const draw = (now) => put(place, h("div", { class: "job" },
     h("div", { class: "job-top" }, h("span", {}, "Progress"), stateTag(now)), progressBar(now), problemOf(now), gateWord(now.result)));
+  const lost = h("div", {});
   draw(job);
-  const stop = follow(job.id, (now) => { draw(now); if (ended(now)) onend(now); });
+  const stop = follow(job.id, (now) => { draw(now); if (ended(now)) onend(now); }, lostIn(lost));
   left?.addEventListener("abort", stop);
 }
 

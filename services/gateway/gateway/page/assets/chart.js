@@ -4,9 +4,16 @@ import { h, s } from "./dom.js";
 // drawn for the place there is, so that the letters stay readable
 const WIDTH = innerWidth < 640 ? 320 : 560, HEIGHT = 240, LEFT = 48, BOTTOM = 30, TOP = 8, RIGHT = 10;
 
-// series: [{name, points: [[x, y], …]}]; format: of the y axis' numbers.
-export function chart(title, series, { x, format = (v) => String(+v.toPrecision(4)), from, to } = {}) {
-  const shown = series.map((one, i) => ({ ...one, colour: `c${(one.colour ?? i) % 6}`, points: one.points.filter(([, y]) => Number.isFinite(y)) }))
+const coloured = (series) => series.map((one, i) => ({ ...one, colour: `c${(one.colour ?? i) % 6}` }));
+
+export function legend(series) {
+  return h("ul", { class: "legend" }, coloured(series).map((one) => h("li", { class: one.colour }, one.name)));
+}
+
+// series: [{name, points: [[x, y], …]}]; format: of the y axis' numbers; named: false where one
+// legend stands over several charts.
+export function chart(title, series, { x, format = (v) => String(+v.toPrecision(4)), from, to, named = true } = {}) {
+  const shown = coloured(series).map((one) => ({ ...one, points: one.points.filter(([, y]) => Number.isFinite(y)) }))
     .filter((one) => one.points.length);
   if (!shown.length) return h("figure", { class: "plain" }, h("h3", {}, title), h("p", { class: "hint" }, "Nothing measured yet."));
   const all = shown.flatMap((one) => one.points);
@@ -16,7 +23,7 @@ export function chart(title, series, { x, format = (v) => String(+v.toPrecision(
   const py = (v) => HEIGHT - BOTTOM - ((v - ys.low) / (ys.high - ys.low)) * (HEIGHT - BOTTOM - TOP);
   const last = shown.map((one) => `${one.name}: ${format(one.points.at(-1)[1])}`).join("; ");
   return h("figure", { class: "plain" }, h("h3", {}, title),
-    h("ul", { class: "legend" }, shown.map((one) => h("li", { class: one.colour }, one.name))),
+    named && h("ul", { class: "legend" }, shown.map((one) => h("li", { class: one.colour }, one.name))),
     s("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}, last values: ${last}` },
       ys.ticks.map((v) => [s("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: py(v), y2: py(v) }),
         s("text", { x: LEFT - 6, y: py(v) + 4, "text-anchor": "end" }, format(v))]),

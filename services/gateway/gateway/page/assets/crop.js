@@ -1,9 +1,10 @@
 // A picture on which a rectangle is drawn: by pointer, or by four numbers. In the picture's pixels.
+// Without a source there is nothing to draw on, and the numbers alone are left.
 import { button, field, h, put } from "./dom.js";
 
 export function cropper(source, text, onchange) {
   const frame = h("div", { class: "crop-frame", hidden: true });
-  const picture = h("img", { src: source, alt: "The query", class: "query", draggable: "false" });
+  const picture = h("img", { src: source ?? undefined, alt: "The query", class: "query", draggable: "false" });
   const stage = h("div", { class: "stage" }, picture, frame);
   const inputs = ["x", "y", "width", "height"].map((name) =>
     h("input", { type: "number", min: name.length > 1 ? 1 : 0, step: 1, name: `crop-${name}`, inputmode: "numeric", oninput: typed }));
@@ -91,5 +92,5 @@ export function cropper(source, text, onchange) {
   });
   write();
   show();
-  return h("div", { class: "cropper" }, stage, note, fields);
+  return h("div", { class: "cropper" }, source && [stage, note], fields);
 }

@@ -42,12 +42,15 @@ export function field(label, control, hint) {
   return h("div", { class: "field" }, h("label", { for: control.id }, label), control, note);
 }
 
-export function select(choices, chosen, attributes) {
-  const options = choices.map((choice) => {
+export function options(choices, chosen) {
+  return choices.map((choice) => {
     const [value, text] = Array.isArray(choice) ? choice : [choice, choice];
     return h("option", { value, selected: value === chosen }, text);
   });
-  return h("select", attributes, options);
+}
+
+export function select(choices, chosen, attributes) {
+  return h("select", attributes, options(choices, chosen));
 }
 
 export function button(text, onclick, kind = "", attributes = {}) {
@@ -103,10 +106,15 @@ export function dialog(title, ...children) {
 export function ask(title, text, verb) {
   return new Promise((resolve) => {
     let agreed = false;
+    const opener = document.activeElement;
     const made = dialog(title, h("p", {}, text), h("div", { class: "row" },
       button(verb, () => { agreed = true; made.close(); }, "danger"),
       button("Cancel", () => made.close())));
-    made.addEventListener("close", () => resolve(agreed));
+    made.addEventListener("close", () => {
+      resolve(agreed);
+      // the button that asked was off, so that the browser could not go back to it
+      setTimeout(() => { if (document.activeElement === document.body) opener?.focus(); });
+    });
   });
 }
 
@@ -124,11 +132,12 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+// with spaces that do not break
 export function bytes(count) {
-  if (count < 1024) return `${count} B`;
-  if (count < 1 << 20) return `${(count / 1024).toFixed(0)} kB`;
-  if (count < 1 << 30) return `${(count / (1 << 20)).toFixed(1)} MB`;
-  return `${(count / (1 << 30)).toFixed(2)} GB`;
+  if (count < 1024) return `${count}\u00a0B`;
+  if (count < 1 << 20) return `${(count / 1024).toFixed(0)}\u00a0kB`;
+  if (count < 1 << 30) return `${(count / (1 << 20)).toFixed(1)}\u00a0MB`;
+  return `${(count / (1 << 30)).toFixed(2)}\u00a0GB`;
 }
 
 export function when(text) {
@@ -143,11 +152,26 @@ export function facts(pairs) {
     h("div", {}, h("dt", {}, name), h("dd", {}, value ?? "–"))));
 }
 
-export function table(caption, heads, rows) {
-  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
-    h("table", {}, h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, rows)));
+// `cards`: on a phone each row is a card, its cells named by their heads, instead of a wide table
+// that has to be pushed aside. The roles say again what that takes away.
+export function table(caption, heads, rows, { cards = false } = {}) {
+  const made = h("table", {}, h("caption", { class: "unseen" }, caption),
+    h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("tbody", {}, rows));
+  if (cards) asCards(made, heads);
+  return h("div", { class: cards ? "scroll cards" : "scroll", tabindex: "0", role: "group", "aria-label": caption }, made);
+}
+
+const ROLES = { THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+
+function asCards(made, heads) {
+  made.setAttribute("role", "table");
+  for (const part of made.querySelectorAll("thead, tbody, tr, td, th")) {
+    part.setAttribute("role", ROLES[part.tagName] ?? (part.scope === "row" ? "rowheader" : "columnheader"));
+  }
+  for (const row of made.tBodies[0].rows) {
+    [...row.cells].forEach((cell, i) => cell.setAttribute("data-head", typeof heads[i] === "string" ? heads[i] : ""));
+  }
 }
 
 // Screens change the address without being drawn again.

@@ -1,6 +1,7 @@
 // Jobs as they are shown everywhere: state, progress, rate, time left, what came of it.
-import { call, ended, follow, get, path } from "./api.js";
-import { acting, announce, duration, h, number, problem, put, table } from "./dom.js";
+import { call, ended, follow, path } from "./api.js";
+import { acting, announce, duration, h, number, problem, put } from "./dom.js";
+import { outcomes } from "./ledger.js";
 
 const WORDS = { ingest: "Add pictures", train: "Train", evaluate: "Evaluate", reindex: "File anew" };
 const KINDS = { succeeded: "good", failed: "bad", cancelled: "warn" };
@@ -30,58 +31,26 @@ export const cancelButton = (job) => ended(job) ? null : acting("Cancel", async 
   announce("Cancelling");
 }, "quiet");
 
-// One ingest with its live progress and ledger. onend(job) once; resend(names) sends files again.
-export function ingest(job, { left, title, onend = () => {}, resend } = {}) {
-  const item = h("div", { class: "job" });
+// One ingest with its live progress and ledger. onend(job) once; `again` as for the ledger.
+export function ingest(job, { left, title, onend = () => {}, again } = {}) {
+  const item = h("div", { class: "job", "data-job": job.id });
+  const lost = h("div", { "aria-live": "polite" });
   const draw = (now) => {
-    put(item, h("div", { class: "job-top" }, h("strong", {}, title ?? "Add pictures"),
+    put(item, h("div", { class: "job-top" }, h("strong", {}, title ?? words(now)),
       h("span", { class: "row" }, stateTag(now), cancelButton(now))), progressBar(now), problemOf(now),
-    now.result && outcomes(now, resend));
+    now.result && now.kind === "ingest" && outcomes(now, again), now.result && filed(now), lost);
   };
   draw(job);
   if (!ended(job)) {
-    const stop = follow(job.id, (now) => { draw(now); if (ended(now)) onend(now); });
+    const stop = follow(job.id, (now) => { draw(now); if (ended(now)) onend(now); }, lostIn(lost));
     left.addEventListener("abort", stop);
   }
   return item;
 }
 
-function outcomes(job, resend) {
-  const { files, indexed = 0, stored = 0, duplicate = 0, rejected = 0 } = job.result;
-  const said = [`${number(files)} files`, indexed && `${number(indexed)} searchable`,
-    stored && `${number(stored)} stored (searchable once a model is live)`,
-    duplicate && `${number(duplicate)} already there`, rejected && `${number(rejected)} rejected`];
-  const list = h("div", { "data-problems": true });
-  const ledger = h("details", { ontoggle: () => {
-    if (ledger.open && !list.childElementCount) showLedger(job, list, rejected ? "rejected" : "", resend);
-  } }, h("summary", {}, rejected ? "Why files were rejected" : "What became of each file"), list);
-  return [h("p", { class: rejected ? "warn" : "" }, said.filter(Boolean).join(" · ")), ledger];
-}
+const filed = (job) => job.kind === "reindex" && job.result.indexed !== undefined
+  && h("p", {}, `${number(job.result.indexed)} pictures are searchable`);
 
-async function showLedger(job, place, outcome, resend) {
-  const rows = h("tbody", {});
-  const made = table("Ledger", ["File", "Outcome", "Reason"], []);
-  made.querySelector("tbody").replaceWith(rows);
-  let token = null;
-  const more = acting("More", load);
-  async function load() {
-    const page = await get(path("jobs", job.id, "items"), { outcome, page_size: 100, page_token: token });
-    token = page.next_page_token;
-    rows.append(...page.items.map((one) => h("tr", {}, h("td", {}, one.name), h("td", {}, one.outcome), h("td", {}, one.reason ?? ""))));
-    more.hidden = !token;
-  }
-  const retry = resend && outcome === "rejected" && acting("Send the rejected again", async () => {
-    await resend(await rejectedNames(job.id));
-  });
-  put(place, made, h("div", { class: "row" }, more, retry));
-  await load().catch((error) => place.append(problem(error)));
-}
-
-async function rejectedNames(id) {
-  const names = [];
-  for (let token = null; ;) {
-    const page = await get(path("jobs", id, "items"), { outcome: "rejected", page_size: 1000, page_token: token });
-    names.push(...page.items.map((one) => one.name));
-    if (!(token = page.next_page_token)) return names;
-  }
-}
+// What a live view says while it hears nothing, and why.
+export const lostIn = (place) => (error) => put(place, error && (error.status ? problem(error)
+  : h("p", { class: "warn" }, "The connection is lost. This goes on by itself when it is back.")));

@@ -28,6 +28,6 @@ export async function render(screen, query, left) {
         h("td", {}, number(library.images)), h("td", {}, number(library.indexed)),
         h("td", {}, number(Object.keys(library.labels).length)),
         h("td", {}, library.model ?? h("a", { href: `#/train?library=${encodeURIComponent(library.name)}` }, "none: train one")),
-        h("td", {}, when(library.created_at)))))
+        h("td", {}, when(library.created_at)))), { cards: true })
       : h("p", {}, "There is no library yet. Make one, then drop a folder of pictures into it."))));
 }

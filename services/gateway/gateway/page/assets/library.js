@@ -3,6 +3,7 @@ import { call, get, path } from "./api.js";
 import { browser } from "./browse.js";
 import { acting, announce, ask, button, dialog, facts, field, h, number, problem, put, select, setAddress } from "./dom.js";
 import { ingest } from "./jobs.js";
+import { sources } from "./sources.js";
 import * as uploads from "./uploads.js";
 
 export async function show(screen, query, left) {
@@ -15,24 +16,28 @@ export async function show(screen, query, left) {
   const labels = select([["folders", "the folder a picture is in"], ["none", "nothing: leave them unlabelled"]], "folders", { name: "labels" });
   const files = h("input", { type: "file", multiple: true, class: "unseen", id: "files", name: "files", onchange: () => take(uploads.chosen(files.files), files) });
   const folder = h("input", { type: "file", webkitdirectory: true, class: "unseen", id: "folder", name: "folder", onchange: () => take(uploads.chosen(folder.files), folder) });
-  const drop = h("div", { class: "drop" }, h("p", {}, "Drop a folder, a zip or pictures here"),
+  const drop = h("div", { class: "drop", id: "drop-pictures" }, h("p", {}, "Drop a folder, a zip or pictures here"),
     h("div", { class: "row" }, h("label", { class: "button primary", for: "folder" }, "Choose a folder"), folder,
       h("label", { class: "button", for: "files" }, "Choose files or a zip"), files));
-  let sending = 0;
+  let shown = null;
   const more = button("Show the new pictures", () => { more.hidden = true; showPictures(); });
   more.hidden = true;
 
   put(screen, h("p", {}, h("a", { href: "#/libraries" }, "← All libraries")), h("h1", {}, name),
     h("div", { class: "panels" }, head,
       h("section", { class: "panel stack", "aria-label": "Add pictures" }, h("h2", {}, "Add pictures"),
-        drop, field("Labels come from", labels), jobs),
+        drop, field("Labels come from", labels), sources(name, labels, { left, add: (job) => jobs.prepend(job), onend: changed }), jobs),
       h("div", { class: "row" }, more), pictures));
   showHead();
   showPictures();
 
   listen();
+  uploads.showIn(jobs, name);
   const running = await get("/jobs", { kind: "ingest", library: name, page_size: 5 }, left);
-  for (const job of running.jobs) jobs.append(ingest(job, { left, title: `Added ${new Date(job.created_at).toLocaleString()}`, onend: changed }));
+  for (const job of running.jobs) {
+    if (jobs.querySelector(`[data-job="${CSS.escape(job.id)}"]`)) continue; // shown as an upload
+    jobs.append(ingest(job, { left, title: `Added ${new Date(job.created_at).toLocaleString()}`, onend: changed, again: { chosen: take } }));
+  }
 
   function listen() {
     for (const kind of ["dragover", "dragleave", "drop"]) {
@@ -41,39 +46,38 @@ export async function show(screen, query, left) {
         if (kind === "drop") uploads.dropped(event.dataTransfer).then(take, tell);
       }, { signal: left });
     }
-    addEventListener("beforeunload", (event) => sending && event.preventDefault(), { signal: left });
+    addEventListener(uploads.CHANGED, ({ detail }) => detail === name && changed(), { signal: left });
   }
 
   function tell(error) { jobs.prepend(problem(error)); }
 
   async function take(given, input) {
-    sending += 1;
-    await uploads.upload(jobs, given, { library: name, labels: labels.value, left, onend: changed }).catch(tell);
-    sending -= 1;
+    await uploads.upload(given, { library: name, labels: labels.value }).catch(tell);
     if (input) input.value = "";
   }
 
   async function changed() {
-    library = await get(path("libraries", name), {}, left).catch(() => library);
-    showHead();
+    await refresh();
     if (pictures.querySelector(".grid li")) more.hidden = false;
     else showPictures();
   }
 
   function showPictures() {
-    put(pictures, browser(library, classes, {
+    shown = browser(library, classes, {
       left, query, onchange: refresh,
       onfilter: (filters) => {
         query = new URLSearchParams({ library: name });
         for (const [key, value] of Object.entries(filters)) if (value) query.set(key, value);
         setAddress("libraries", query);
       },
-    }));
+    });
+    put(pictures, shown.element);
   }
 
   async function refresh() {
     library = await get(path("libraries", name), {}, left).catch(() => library);
     showHead();
+    shown.update(library);
   }
 
   function setFloor() {

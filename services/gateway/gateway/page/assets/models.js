@@ -1,6 +1,6 @@
 // Models: all of a library's, side by side, and which one is live.
 import { call, get, libraries, path } from "./api.js";
-import { cardOf, details, pAt10, promoteButton, reportLink, rowOf, watch } from "./card.js";
+import { cardOf, details, pAt10, promoteButton, reportLink, rollBack, rowOf, watch } from "./card.js";
 import { acting, announce, ask, bytes, field, h, number, percent, put, select, setAddress, table, when } from "./dom.js";
 
 export const TITLE = "Models";
@@ -16,6 +16,8 @@ export async function render(screen, query, left) {
   const library = select([["", "all libraries"], ...names.map((one) => one.name)], state.library, {
     name: "library", onchange: () => { state.library = library.value; state.compare.clear(); remember(); load().catch(tell); },
   });
+  const precision = select([["p_at_1", "P@1"], ["p_at_5", "P@5"], ["p_at_10", "P@10"], ["map", "mAP"]], "p_at_10", { name: "precision", onchange: compare });
+  const precisionField = field("Precision", precision);
   put(screen, h("h1", {}, "Models"), h("div", { class: "panels" }, field("Library", library), list, news, compared, history));
   let models = [];
   await load();
@@ -35,8 +37,8 @@ export async function render(screen, query, left) {
     const previous = new Map(now.filter((one) => one.previous_model).map((one) => [one.name, one.previous_model]));
     put(list, h("h2", {}, "Trained models"), models.length ? [
       h("p", { class: "hint" }, "Tick two or more to compare them."),
-      table("Models", ["Compare", "Model", "Library", "Network, recipe", "Validation accuracy", "P@10", "Size", "Made", "Actions"],
-        models.map((model) => row(model, previous.get(model.library))))]
+      table("Models", ["Compare", "Model", !state.library && "Library", "Network, recipe", "Validation", "P@10", "Size", "Made", "Actions"].filter(Boolean),
+        models.map((model) => row(model, previous.get(model.library))), { cards: true })]
       : h("p", {}, "No model yet. ", h("a", { href: "#/train" }, "Train one"), "."));
     compare();
     await showHistory();
@@ -53,7 +55,7 @@ export async function render(screen, query, left) {
     return h("tr", { "data-model": model.id }, h("td", {}, box),
       h("th", { scope: "row" }, acting(model.id, () => details(model.id, left), "link"), " ",
         model.live && h("span", { class: "tag good" }, "live"), previous === model.id && h("span", { class: "tag" }, "previous")),
-      h("td", {}, model.library), h("td", {}, `${model.network}, ${model.card.recipe}`),
+      !state.library && h("td", {}, model.library), h("td", {}, `${model.network}, ${model.card.recipe}`),
       h("td", {}, percent(model.card.accuracy.validation)), h("td", {}, pAt10(model.card.evaluation)?.toFixed(3) ?? "–"),
       h("td", {}, bytes(model.card.bytes)), h("td", {}, when(model.created_at)),
       h("td", {}, h("div", { class: "row" }, reportLink(model),
@@ -64,10 +66,7 @@ export async function render(screen, query, left) {
           watch(job, place, { left, onend: () => load().catch(tell) });
         }),
         model.live ? previous && acting("Roll back", async () => {
-          if (!await ask("Roll back?", `Library ${model.library} goes back to ${previous} at once.`, "Roll back")) return;
-          const after = await call("POST", path("libraries", model.library, "rollback"));
-          announce(`Live: ${after.model}`);
-          await load();
+          rollBack(model.library, previous, () => load().catch(tell));
         }) : [promoteButton(model, { left, onend: () => load().catch(tell) }),
           acting("Delete", async () => {
             if (!await ask("Delete this model?", `${model.id} is removed for good.`, "Delete")) return;
@@ -85,10 +84,11 @@ export async function render(screen, query, left) {
     for (const { card } of chosen) for (const r of card.evaluation?.results ?? []) pairs.set(`${r.space}, ${r.routing}`, [r.space, r.routing]);
     const speed = (card) => rowOf(card.evaluation, "auto", "adaptive")?.milliseconds_mean;
     put(compared, h("section", { class: "panel stack", "aria-label": "Comparison" }, h("h2", {}, "Side by side"),
+      pairs.size > 0 && precisionField,
       table("Models compared", ["", ...chosen.map((model) => model.id)], [
         line("Validation accuracy", chosen.map(({ card }) => card.accuracy.validation), percent),
         line("Training accuracy", chosen.map(({ card }) => card.accuracy.training), percent),
-        ...[...pairs].map(([name, [space, routing]]) => line(`P@10: ${name}`, chosen.map(({ card }) => rowOf(card.evaluation, space, routing)?.p_at_10), (v) => v?.toFixed(4) ?? "–")),
+        ...[...pairs].map(([name, [space, routing]]) => line(`${precision.selectedOptions[0].text}: ${name}`, chosen.map(({ card }) => rowOf(card.evaluation, space, routing)?.[precision.value]), (v) => v?.toFixed(4) ?? "–")),
         line("Search (auto, adaptive)", chosen.map(({ card }) => speed(card)), (v) => v === null || v === undefined ? "–" : `${v.toFixed(2)} ms`, true),
         line("Size", chosen.map(({ card }) => card.bytes), bytes, true),
         line("Seconds of training", chosen.map(({ card }) => card.seconds), (v) => number(v, 1), true),
@@ -110,6 +110,6 @@ export async function render(screen, query, left) {
     put(history, promotions.length ? h("section", { class: "panel", "aria-label": "History" }, h("h2", {}, "What went live"),
       table("Promotions", ["When", "Model", "Outcome", "By", "Why"], promotions.map((one) => h("tr", {},
         h("td", {}, when(one.at)), h("td", {}, one.model), h("td", {}, one.outcome), h("td", {}, one.by ?? "–"),
-        h("td", {}, [one.reason, one.gate?.reason].filter(Boolean).join(" · ") || "–"))))) : null);
+        h("td", {}, [one.reason, one.gate?.reason].filter(Boolean).join(" · ") || "–"))), { cards: true })) : null);
   }
 }

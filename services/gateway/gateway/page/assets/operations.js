@@ -1,7 +1,7 @@
 // Operations: promises kept or not, speed of training, the doctor, jobs, clear and rebuild.
 import { call, ended, get, libraries, path } from "./api.js";
 import { watch } from "./card.js";
-import { chart } from "./chart.js";
+import { chart, legend } from "./chart.js";
 import { acting, announce, ask, h, number, problem, put, select, table, when } from "./dom.js";
 import { cancelButton, problemOf, progressBar, stateTag, words } from "./jobs.js";
 
@@ -19,44 +19,51 @@ export async function render(screen, query, left) {
     h("div", { class: "split" }, jobs.panel, upkeep.panel), curves.panel, doctor.panel));
 
   const parts = [[sla, showSla], [curves, showCurves], [jobs, showJobs], [upkeep, showUpkeep], [doctor, showDoctor]];
-  await Promise.all(parts.map(([place, work]) => work(place.body).catch((error) => failed(place, error))));
+  const ill = new Set(); // what could not be shown is tried again
+  const look = ([place, work]) => work(place.body).then(() => ill.delete(place), (error) => failed(place, error));
+  await Promise.all(parts.map(look));
   const timer = setInterval(() => {
-    for (const [place, work] of [[sla, showSla], [jobs, showJobs]]) work(place.body).catch((error) => failed(place, error));
+    for (const part of parts) if (part[0] === sla || part[0] === jobs || ill.has(part[0])) look(part);
   }, LOOK_MS);
   left.addEventListener("abort", () => clearInterval(timer));
 
   function failed(place, error) {
+    ill.add(place);
     if (!left.aborted) put(place.body, problem(error));
   }
 
   async function showSla(place) {
     const report = await get("/admin/sla", {}, left);
+    if (place.contains(document.activeElement) && place.childElementCount) return;
     put(place, table("Requirements", ["Requirement", "Kept", "Promised", "Measured", "Measurements"], report.requirements.map((one) => h("tr", {},
       h("th", { scope: "row" }, one.name), h("td", {}, verdict(one.ok), one.advice && h("small", { class: "hint" }, one.advice)),
       h("td", {}, one.target),
       h("td", {}, one.value === null ? "–" : `${number(one.value, one.value < 10 ? 3 : 1)} ${one.unit}`),
-      h("td", {}, h("small", {}, `${number(one.measurements)} in ${number(report.window_hours)} h`))))));
+      h("td", {}, h("small", {}, `${number(one.measurements)} in ${number(report.window_hours)} h`)))), { cards: true }));
   }
 
   async function showCurves(place) {
     const { runs } = await get("/admin/training-curves", {}, left);
     const last = [...runs].sort((a, b) => b.started_at.localeCompare(a.started_at));
     const picked = new Set(last.slice(0, RUNS).map((run) => run.job));
+    const names = h("div", {});
     const drawn = h("div", { class: "split" });
-    const name = (run) => `${run.library}: ${run.network}, ${run.recipe} (${run.device})`;
+    const clock = (run) => new Date(run.started_at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
+    const name = (run) => `${run.library}: ${run.network}, ${run.recipe}, ${run.machine}, ${clock(run)}`;
     const draw = () => {
       const shown = last.filter((run) => picked.has(run.job));
       const of = (f) => shown.map((run) => ({ name: name(run), colour: last.indexOf(run), points: f(run) }));
-      put(drawn, chart("Iterations over time", of((run) => [[0, 0], ...run.points.map((p) => [p.seconds, p.iteration])]), { x: "seconds" }),
+      put(names, legend(of(() => [])));
+      put(drawn, chart("Iterations over time", of((run) => [[0, 0], ...run.points.map((p) => [p.seconds, p.iteration])]), { x: "seconds", named: false }),
         chart("Validation accuracy over time", of((run) => run.points.map((p) => [p.seconds, p.validation_accuracy ?? NaN])),
-          { x: "seconds", from: 0, to: 1, format: (v) => `${Math.round(v * 1000) / 10} %` }));
+          { x: "seconds", named: false, from: 0, to: 1, format: (v) => `${Math.round(v * 1000) / 10} %` }));
     };
     put(place, last.length ? [h("details", {}, h("summary", {}, "Choose runs"), h("div", { class: "chips" }, last.map((run) =>
       h("label", { class: "chip" }, h("input", { type: "checkbox", checked: picked.has(run.job), onchange: (event) => {
         if (event.target.checked) picked.add(run.job);
         else picked.delete(run.job);
         draw();
-      } }), `${name(run)}, ${new Date(run.started_at).toLocaleString()}, ${number(run.iterations_per_second, 1)}/s, ${run.machine}`)))), drawn]
+      } }), `${name(run)}: ${number(run.iterations_per_second, 1)} iterations/s on ${run.device}`)))), names, drawn]
       : h("p", { class: "hint" }, "No run yet."));
     if (last.length) draw();
   }
@@ -65,7 +72,7 @@ export async function render(screen, query, left) {
     const report = await get("/admin/doctor", {}, left);
     put(place, h("p", { class: report.ok ? "good" : "bad" }, h("strong", {}, report.ok ? "Everything works." : "Something does not work.")),
       table("Checks", ["Check", "State", "Found"], report.checks.map((one) => h("tr", {}, h("th", { scope: "row" }, one.check),
-        h("td", {}, verdict(one.ok, "well", "ill")), h("td", {}, one.detail, one.advice && h("p", { class: "warn" }, one.advice))))),
+        h("td", {}, verdict(one.ok, "well", "ill")), h("td", {}, one.detail, one.advice && h("p", { class: "warn" }, one.advice)))), { cards: true }),
       h("div", { class: "row", "data-problems": true }, acting("Look again", () => showDoctor(place))));
   }
 

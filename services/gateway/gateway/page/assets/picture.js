@@ -1,5 +1,5 @@
 // One stored picture: large, with what is known of it and what can be done with it.
-import { call, get, path } from "./api.js";
+import { address, call, get, path } from "./api.js";
 import { acting, announce, ask, bytes, dialog, facts, field, h, put, when } from "./dom.js";
 
 export function thumbnail(image, size = 256) {
@@ -9,7 +9,8 @@ export function thumbnail(image, size = 256) {
 }
 
 // onchange(image) after a correction, onchange(null) after deletion.
-export async function open(id, { hit, labels = [], onchange = () => {} } = {}) {
+// settings: of the search that found it, kept when it becomes the next query.
+export async function open(id, { hit, labels = [], settings = {}, onchange = () => {} } = {}) {
   const body = h("div", { class: "picture" });
   const made = dialog("Picture", body);
   try {
@@ -44,7 +45,7 @@ export async function open(id, { hit, labels = [], onchange = () => {} } = {}) {
         ]),
         h("div", { class: "join", "data-problems": true }, field("Correct the label", label, "The next training learns from it."), names, save),
         h("div", { class: "row", "data-problems": true },
-          h("a", { class: "button", href: `#/search?${new URLSearchParams({ library: image.library, image_id: id })}`, onclick: () => made.close() }, "Search with this"),
+          h("a", { class: "button", href: address("#/search", { ...settings, library: image.library, image_id: id, image_url: null, crop: null }), onclick: () => made.close() }, "Search with this"),
           h("a", { class: "button", href: image.content_url, download: image.filename.split("/").at(-1) }, "Download"),
           acting("Delete", async () => {
             if (!await ask("Delete this picture?", `${image.filename} is removed from library ${image.library} for good.`, "Delete")) return;

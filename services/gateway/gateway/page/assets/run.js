@@ -3,16 +3,17 @@ import { ended, follow, get, path } from "./api.js";
 import { cardOf, figures, gateWord, promoteButton, reportLink } from "./card.js";
 import { chart } from "./chart.js";
 import { duration, facts, h, number, percent, problem, put } from "./dom.js";
-import { cancelButton, problemOf, progressBar, stateTag } from "./jobs.js";
+import { cancelButton, lostIn, problemOf, progressBar, stateTag } from "./jobs.js";
 
 const LOOK_MS = 2000;
 
 export async function show(place, id, left) {
   const first = await get(path("jobs", id), {}, left);
   const head = h("div", { class: "stack" });
+  const lost = h("div", { "aria-live": "polite" });
   const curves = h("div", { class: "split" });
   const end = h("div", { class: "stack" });
-  put(place, h("section", { class: "panel stack", "aria-label": "Training run" }, head, curves, end));
+  put(place, h("section", { class: "panel stack", "aria-label": "Training run" }, head, lost, curves, end));
   let timer = null, latest = first;
 
   function draw(job) {
@@ -38,18 +39,26 @@ export async function show(place, id, left) {
       { x: "iteration", from: 0, to: 1, format: (v) => `${Math.round(v * 1000) / 10} %` }));
   }
 
+  // What is drawn stays; the next look draws it anew.
+  function undrawn(error) {
+    if (!left.aborted && !curves.querySelector("svg")) put(curves, problem(error));
+  }
+
   async function look() {
-    await drawCurves().catch(() => {});
+    await drawCurves().catch(undrawn);
     if (!ended(latest) && !left.aborted) timer = setTimeout(look, LOOK_MS);
   }
 
   async function finish(job) {
     clearTimeout(timer);
-    await drawCurves().catch(() => {});
-    if (!job.result?.model) return;
+    await drawCurves().catch(undrawn);
+    if (!job.result?.model) {
+      put(end, h("div", { class: "row" }, h("a", { class: "button", href: `#/train?library=${encodeURIComponent(job.library)}` }, "Train again")));
+      return;
+    }
     try {
       const model = await get(path("models", job.result.model), {}, left);
-      put(end, h("h2", {}, "The model"), gateWord(job.result), cardOf(model),
+      put(end, h("h2", {}, "The model"), gateWord(job.result), cardOf(model, job.result.gate),
         model.card.evaluation && [h("h3", {}, "Figures"), figures(model.card.evaluation)],
         h("div", { class: "row", "data-problems": true },
           model.live ? h("a", { class: "button primary", href: `#/search?library=${encodeURIComponent(job.library)}` }, "Search with it")
@@ -67,6 +76,6 @@ export async function show(place, id, left) {
     latest = job;
     draw(job);
     if (ended(job)) finish(job);
-  });
+  }, lostIn(lost));
   left.addEventListener("abort", () => { stop(); clearTimeout(timer); });
 }

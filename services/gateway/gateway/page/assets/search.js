@@ -1,16 +1,17 @@
 // Search: a picture in, what looks like it out.
 import { address, call, get, libraries, path } from "./api.js";
+import { shown } from "./answer.js";
 import { cropper } from "./crop.js";
-import { announce, field, h, number, percent, problem, put, select, setAddress } from "./dom.js";
-import * as picture from "./picture.js";
+import { announce, field, h, number, problem, put, select, setAddress } from "./dom.js";
 
 export const TITLE = "Search";
 const SPACES = [["auto", "auto: code, then feature"], ["hash", "hash: binary code"],
   ["feature", "feature: last hidden layer"], ["softmax", "softmax: class probabilities"]];
 const ROUTINGS = [["adaptive", "adaptive: as many as needed"], ["argmax", "argmax: the likeliest class"],
   ["all", "all: every class"], ["named", "named: those I choose"]];
-const AT_ONCE = 60;
+const CROPS = [["1", "1: the picture as it is"], ["10", "10: corners, centre, mirrors"]];
 const ACCEPT = "image/*,.avif,.tif,.tiff,.bmp,.webp";
+const TYPING_MS = 250;
 
 // The last picture given stays while other screens are looked at.
 const kept = { file: null };
@@ -27,16 +28,17 @@ export async function render(screen, query, left) {
     library: query.get("library") ?? (searchable[0] ?? all[0]).name,
     k: query.get("k") ?? "24", space: query.get("space") ?? "auto",
     routing: query.get("routing") ?? "adaptive", classes: query.getAll("classes"),
+    min_similarity: query.get("min_similarity") ?? "", crops: query.get("crops") ?? "1",
     image_id: query.get("image_id"), image_url: query.get("image_url"), crop: query.get("crop") ?? "",
   };
   if (state.classes.length) state.routing = "named";
   let file = state.image_id || state.image_url ? null : kept.file;
-  let source = null, asked = null, timer = null;
+  let source = null, asked = null, timer = null, fresh = false;
 
-  const preview = h("div", {});
+  const preview = h("div", { class: "preview" });
   const results = h("section", { class: "results", "aria-label": "Results" });
   const chooser = h("input", { type: "file", accept: ACCEPT, class: "unseen", id: "choose", onchange: () => give(chooser.files[0]) });
-  const camera = h("input", { type: "file", accept: "image/*", capture: "environment", class: "unseen", "aria-label": "Take a photo", id: "photograph", onchange: () => give(camera.files[0]) });
+  const camera = h("input", { type: "file", accept: "image/*", capture: "environment", class: "unseen", id: "photograph", onchange: () => give(camera.files[0]) });
   const web = h("input", { type: "url", name: "image_url", placeholder: "https://…", value: state.image_url ?? "" });
   const drop = h("div", { class: "drop" },
     h("p", {}, "Drop or paste a picture here"),
@@ -45,25 +47,45 @@ export async function render(screen, query, left) {
       h("label", { class: "button only-touch", for: "photograph" }, "Take a photo"), camera));
   const chosenLibrary = select(all.map((library) => [library.name, `${library.name} (${number(library.indexed)} searchable)`]),
     state.library, { name: "library", onchange: () => { state.library = chosenLibrary.value; state.classes = []; showClasses().catch(tell); again(); } });
-  const k = h("input", { type: "number", name: "k", min: 1, max: 1000, value: state.k, oninput: () => { state.k = k.value; again(); } });
-  const space = select(SPACES, state.space, { name: "space", onchange: () => { state.space = space.value; again(); } });
-  const routing = select(ROUTINGS, state.routing, { name: "routing", onchange: () => { state.routing = routing.value; showClasses().catch(tell); again(); } });
+  const k = amount("k", { min: 1, max: 1000, required: true });
+  const least = amount("min_similarity", { min: 0, max: 1, step: "any", placeholder: "any" });
+  const space = chosen("space", SPACES);
+  const routing = chosen("routing", ROUTINGS, () => showClasses().catch(tell));
+  const crops = chosen("crops", CROPS);
   const classes = h("div", {});
+  const unusual = state.routing !== "adaptive" || state.space !== "auto" || state.min_similarity || state.crops !== "1";
 
   put(screen, h("h1", {}, "Search"), h("div", { class: "columns" },
     h("section", { class: "panel query-panel", "aria-label": "Query" }, drop, preview,
       h("form", { class: "join", onsubmit: (event) => { event.preventDefault(); if (web.reportValidity() && web.value) giveUrl(web.value); } },
         field("Or the address of a picture", web), h("button", {}, "Fetch")),
-      h("div", { class: "stack" }, field("Library", chosenLibrary), h("details", { open: matchMedia("(min-width: 60rem)").matches || state.routing === "named" },
-        h("summary", {}, "How to search"), h("div", { class: "stack" }, field("How many hits", k), field("Space", space, "What pictures are compared by."),
-        field("Routing", routing, "Which class tables are scanned."), classes)))),
+      field("Library", chosenLibrary),
+      h("details", { open: matchMedia("(min-width: 60rem)").matches || unusual },
+        h("summary", {}, "How to search"), h("div", { class: "stack" },
+          h("div", { class: "pair" }, field("Hits", k), field("Least similarity", least)),
+          field("Space", space, "What pictures are compared by."),
+          field("Routing", routing, "Which class tables are scanned."), classes,
+          field("Crops of the query", crops, "10 is slower, and finds a little more.")))),
     results));
+
+  // A control whose value is a part of the query.
+  function chosen(name, choices, then = () => {}) {
+    const made = select(choices, state[name], { name, onchange: () => { state[name] = made.value; then(); again(); } });
+    return made;
+  }
+
+  function amount(name, attributes) {
+    const made = h("input", { type: "number", name, value: state[name], ...attributes,
+      oninput: () => { state[name] = made.value; again(); } });
+    return made;
+  }
 
   function tell(error) { if (!left.aborted) put(results, problem(error)); }
 
   function give(given) {
     if (!given) return;
     file = kept.file = given;
+    fresh = true;
     Object.assign(state, { image_id: null, image_url: null, crop: "" });
     web.value = "";
     show();
@@ -71,6 +93,7 @@ export async function render(screen, query, left) {
 
   function giveUrl(url) {
     file = kept.file = null;
+    fresh = true;
     Object.assign(state, { image_id: null, image_url: url, crop: "" });
     show();
   }
@@ -79,10 +102,14 @@ export async function render(screen, query, left) {
     if (source?.startsWith("blob:")) URL.revokeObjectURL(source);
     source = file ? URL.createObjectURL(file) : state.image_id ? path("images", state.image_id, "content") : null;
     const cropped = (crop) => { state.crop = crop; again(); };
-    if (source) put(preview, cropper(source, state.crop, cropped));
-    else if (state.image_url) put(preview, h("p", { class: "hint" }, "Picture at ", h("span", { class: "url" }, state.image_url)));
-    else put(preview);
-    drop.classList.toggle("small", Boolean(source));
+    if (source) {
+      put(preview, cropper(source, state.crop, cropped),
+        file && h("small", {}, "The address of this page keeps the search's settings, but not a picture of your own."));
+    } else if (state.image_url) {
+      put(preview, h("p", { class: "hint" }, "Picture at ", h("span", { class: "url" }, state.image_url)),
+        cropper(null, state.crop, cropped));
+    } else put(preview);
+    drop.classList.toggle("small", Boolean(source ?? state.image_url));
     again(0);
   }
 
@@ -102,24 +129,17 @@ export async function render(screen, query, left) {
       }), name)))));
   }
 
-  function parameters() {
-    const named = state.routing === "named";
-    return {
-      library: state.library, k: state.k, space: state.space, routing: state.routing,
-      classes: named ? state.classes : [], image_id: state.image_id, image_url: state.image_url, crop: state.crop,
-    };
-  }
+  const parameters = () => ({ ...state, classes: state.routing === "named" ? state.classes : [] });
 
-  function again(wait = 250) {
+  function again(wait = TYPING_MS) {
     clearTimeout(timer);
-    const query = address("", parameters()).slice(1);
-    setAddress("search", new URLSearchParams(query));
+    setAddress("search", new URLSearchParams(address("", parameters()).slice(1)));
     if (!file && !state.image_id && !state.image_url) return;
     if (state.routing === "named" && !state.classes.length) {
       put(results, h("p", { class: "hint" }, "Choose the classes to scan."));
       return;
     }
-    if (!k.checkValidity()) { k.reportValidity(); return; }
+    if (![k, least].every((input) => input.reportValidity())) return;
     timer = setTimeout(search, wait);
   }
 
@@ -129,7 +149,10 @@ export async function render(screen, query, left) {
     results.setAttribute("aria-busy", "true");
     try {
       const answer = await call("POST", "/search", { query: parameters(), body: file ?? undefined, signal: mine.signal });
-      put(results, shown(answer));
+      const labels = Object.keys(all.find((library) => library.name === state.library)?.labels ?? {});
+      put(results, shown(answer, { labels, settings: parameters, onproblem: tell }));
+      if (fresh && matchMedia("(max-width: 60rem)").matches) results.scrollIntoView(); // it is below the query
+      fresh = false;
       const found = answer.hits.length;
       announce(`${answer.match ? "" : "No match. "}${found} ${found === 1 ? "hit" : "hits"}`);
     } catch (error) {
@@ -137,60 +160,6 @@ export async function render(screen, query, left) {
     } finally {
       if (asked === mine) results.removeAttribute("aria-busy");
     }
-  }
-
-  function shown(answer) {
-    const { routing: scanned, timings_ms: times } = answer;
-    return [
-      h("p", { class: answer.match ? "verdict" : "verdict none" },
-        h("strong", {}, answer.match ? "Match" : "No match"), " ",
-        answer.match ? `${answer.hits.length} nearest pictures`
-          : "Nothing in this library is as near as a picture of one of its classes should be. The nearest are shown below."),
-      h("div", { class: "panel found" },
-        h("div", {}, h("h2", {}, "Predicted class"), bars(answer.query.classes.slice(0, 5))),
-        h("div", {}, h("h2", {}, "Scanned"),
-          h("p", {}, h("strong", {}, scanned.classes.join(", ")), ` (${scanned.mode}, probability ${percent(scanned.probability)})`),
-          h("p", {}, `${number(scanned.compared)} of ${number(scanned.library_size)} pictures compared`),
-          h("details", {}, h("summary", {}, `${times.total.toFixed(1)} ms on ${answer.device}`),
-            h("ul", { class: "times" }, Object.entries(times).filter(([name]) => name !== "total").map(([name, ms]) =>
-              h("li", {}, h("span", {}, name), h("span", {}, `${ms.toFixed(1)} ms`)))))),
-      ),
-      grid(answer.hits),
-    ];
-  }
-
-  // The first are on the screen at once; the others follow, frame by frame.
-  function grid(hits) {
-    const made = h("ol", { class: "grid", "aria-label": "Hits, nearest first" }, hits.slice(0, AT_ONCE).map(card));
-    let next = AT_ONCE;
-    const add = () => {
-      made.append(...hits.slice(next, next + AT_ONCE).map(card));
-      next += AT_ONCE;
-      if (next < hits.length && made.isConnected) requestAnimationFrame(add);
-    };
-    if (next < hits.length) requestAnimationFrame(add);
-    return made;
-  }
-
-  function bars(found) {
-    return h("ul", { class: "bars" }, found.map((one) => h("li", { "--part": `${one.probability * 100}%` },
-      h("span", { class: "name" }, one.class), h("span", {}, percent(one.probability)))));
-  }
-
-  function card(hit) {
-    const labels = all.find((library) => library.name === state.library)?.labels ?? {};
-    const item = h("li", {});
-    const draw = (label) => put(item, h("button", {
-      type: "button", class: "card", title: hit.filename,
-      onclick: () => picture.open(hit.image_id, {
-        hit, labels: Object.keys(labels), onchange: (image) => image ? draw(image.label) : item.remove(),
-      }).catch(tell),
-    }, picture.thumbnail(hit),
-    h("span", { class: "similarity" }, h("span", { class: "unseen" }, "Similarity "), hit.similarity.toFixed(3)),
-    h("span", { class: "label" }, label ?? h("i", {}, "no label")),
-    label === hit.class ? null : h("span", { class: "class" }, `class ${hit.class}`)));
-    draw(hit.label);
-    return item;
   }
 
   addEventListener("paste", (event) => {

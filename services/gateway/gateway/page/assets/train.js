@@ -43,7 +43,7 @@ function runs(jobs) {
   return h("section", { class: "panel", "aria-label": "Runs" }, h("h2", {}, "Runs"),
     table("Training runs", ["Run", "Library", "State", "Model"], jobs.map((job) => h("tr", {},
       h("th", { scope: "row" }, h("a", { href: `#/train?job=${encodeURIComponent(job.id)}` }, when(job.created_at))),
-      h("td", {}, job.library), h("td", {}, stateTag(job)), h("td", {}, job.result?.model ?? "–")))));
+      h("td", {}, job.library), h("td", {}, stateTag(job)), h("td", {}, job.result?.model ?? "–"))), { cards: true }));
 }
 
 function steps(all, query, left) {

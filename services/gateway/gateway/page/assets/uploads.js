@@ -55,12 +55,34 @@ export function batches(files) {
   return made;
 }
 
-// Shows the whole of an upload in `place`. onend() whenever one of its jobs has ended.
-export async function upload(place, files, { library, labels, left, onend }) {
-  if (!files.length) {
-    put(place, problem({ title: "Nothing to send", detail: "There is no file in what was given." }));
-    return;
+// Uploads go on while other screens are looked at, and are shown again with their library.
+export const CHANGED = "library-changed"; // on the window, detail: the library's name
+const shown = new Map(); // library → its uploads' elements, newest first
+const places = new Map(); // library → where they are shown
+const unending = new AbortController().signal;
+let underWay = 0;
+
+addEventListener("beforeunload", (event) => underWay && event.preventDefault());
+
+export function showIn(place, library) {
+  places.set(library, place);
+  place.prepend(...(shown.get(library) ?? []));
+}
+
+export async function upload(files, { library, labels }) {
+  if (!files.length) throw { title: "Nothing to send", detail: "There is no file in what was given." };
+  const element = h("div", { class: "upload" });
+  shown.set(library, [element, ...(shown.get(library) ?? [])]);
+  places.get(library).prepend(element);
+  underWay += 1;
+  try {
+    await sendAll(element, files, { library, labels });
+  } finally {
+    underWay -= 1;
   }
+}
+
+async function sendAll(element, files, { library, labels }) {
   const parts = batches(files);
   const total = files.reduce((sum, { file }) => sum + file.size, 0);
   const bar = h("progress", { max: total || 1, value: 0, "aria-label": "Sending" });
@@ -68,26 +90,24 @@ export async function upload(place, files, { library, labels, left, onend }) {
   const jobs = h("div", {});
   let sending = null, stopped = false, sent = 0;
   const stop = button("Stop sending", () => { stopped = true; sending?.stop(); }, "quiet");
-  const head = h("div", { class: "stack" }, h("div", { class: "job-top" }, said, stop), bar);
-  place.prepend(h("div", { class: "upload" }, head, jobs));
+  put(element, h("div", { class: "stack" }, h("div", { class: "job-top" }, said, stop), bar), jobs);
   const tell = (now) => {
     bar.value = now;
     said.textContent = `Sending ${number(files.length)} ${files.length === 1 ? "file" : "files"}: ${bytes(now)} of ${bytes(total)}`;
   };
+  const onend = () => dispatchEvent(new CustomEvent(CHANGED, { detail: library }));
   tell(0);
-  left.addEventListener("abort", () => sending?.stop());
-  const where = address("/index/batch", { library, labels });
   for (const [i, part] of parts.entries()) {
-    if (stopped || left.aborted) break;
+    if (stopped) break;
     const size = part.reduce((sum, { file }) => sum + file.size, 0);
-    sending = send(where, bodyOf(part), (now) => tell(sent + Math.min(now, size)));
+    sending = send(address("/index/batch", { library, labels }), bodyOf(part), (now) => tell(sent + Math.min(now, size)));
     try {
       const job = await sending.answered;
-      const title = part.length === 1 ? part[0].path : `${number(part.length)} files${parts.length > 1 ? `, part ${i + 1} of ${parts.length}` : ""}`;
-      jobs.append(ingest(job, { left, title, onend, resend: (names) => again(part, names) }));
+      jobs.append(ingest(job, { left: unending, title: titleOf(part, i, parts.length), onend, again: { now: (items) => again(part, items) } }));
     } catch (error) {
       if (error.name === "AbortError") break;
-      jobs.append(problem(error), button("Send the rest again", () => upload(place, parts.slice(i).flat(), { library, labels, left, onend })));
+      const rest = parts.slice(i).flat();
+      jobs.append(problem(error), button("Send the rest again", () => upload(rest, { library, labels })));
       break;
     }
     sent += size;
@@ -98,15 +118,20 @@ export async function upload(place, files, { library, labels, left, onend }) {
   said.textContent = `${bytes(sent)} of ${bytes(total)} sent`;
 
   // An archive goes again as a whole: what is there already counts as a duplicate.
-  function again(part, names) {
-    const asked = new Set(names);
-    const some = part.filter(({ path }) => asked.has(path));
-    return upload(place, some.length ? some : part, { library, labels, left, onend });
+  function again(part, items) {
+    upload(isArchive(part) ? part : items.map((item) => part[item.number]), { library, labels });
   }
 }
 
+function titleOf(part, i, parts) {
+  if (part.length === 1) return part[0].path;
+  return `${number(part.length)} files${parts > 1 ? `, part ${i + 1} of ${parts}` : ""}`;
+}
+
+const isArchive = (part) => part.length === 1 && ARCHIVE.test(part[0].path);
+
 function bodyOf(part) {
-  if (part.length === 1 && ARCHIVE.test(part[0].path)) return part[0].file;
+  if (isArchive(part)) return part[0].file;
   const form = new FormData();
   for (const { file, path } of part) form.append("files", file, path);
   return form;
