@@ -144,7 +144,9 @@ class HashNetworks:
         if not variant.normalised:
             return {**recipe, "learning_rate": 0.02}
         if self.scale == "full":
-            recipe["learning_rate"] = 0.1
+            # In proportion to the batch (Goyal et al. 2017): 0.05 of 64 pictures. AlexNet's hidden
+            # layers have no normalisation, and half of it.
+            recipe["learning_rate"] = 0.1 if variant.network == "alexnet" else 0.2
             # Only in long runs does blanking a part of each picture pay, and of a digit never.
             recipe["cutout"] = 0.25 if self.mirror else 0.0
         return recipe
