@@ -8,11 +8,14 @@ import signal
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+
+if TYPE_CHECKING:
+    from rabbitmq_node import RabbitNode
 
 # Read when torch loads: threads that spin while they wait starve each other on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -89,6 +92,21 @@ async def database_url(
         await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     finally:
         await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RabbitNode]:
+    """One RabbitMQ for the whole session. A test that kills it starts it again."""
+    from rabbitmq_node import RabbitNode, program
+
+    if program("rabbitmq-server") is None:
+        missing("RabbitMQ is not installed; on Debian and Ubuntu: apt install rabbitmq-server")
+    node = RabbitNode(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        await node.start()
+        yield node
+    finally:
+        await node.close()
 
 
 def _with_database(url: str, database: str) -> str:

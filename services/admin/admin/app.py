@@ -70,8 +70,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await broker.close()
 
 
-async def _ready(app: FastAPI) -> None:
+async def _ready(app: FastAPI) -> list[str]:
     try:
         await app.state.admin.pool.fetchval("SELECT 1", timeout=2)
     except (*CONNECTION_ERRORS, TimeoutError) as error:
         raise Unavailable("Postgres does not answer.") from error
+    # The doctor has to be within reach when the broker is not.
+    obstacle = app.state.admin.broker.obstacle
+    return [obstacle] if obstacle else []

@@ -21,11 +21,15 @@ async def examine(state: State) -> DoctorReport:
     """Runs every check; one that fails, or hangs, is a line of the report."""
     postgres = "Start Postgres, and check KINSIGHT_DATABASE_URL."
     extractor = "Start the feature-extractor; its log says what it lacks."
+    broker = (
+        "Check KINSIGHT_BROKER_URL. Searches are not affected, and jobs go on meanwhile, because "
+        "workers also look for themselves; they begin up to a second later."
+    )
     store = "Check KINSIGHT_STORE_URL, and that the services may write there."
     checks = [
         _line("postgres", checks_storage.postgres(state), postgres),
         _line("schema", checks_storage.schema(state), postgres),
-        _line("broker", checks_storage.broker(state), "Check KINSIGHT_BROKER_URL."),
+        _line("broker", checks_storage.broker(state), broker),
         _line("store", checks_storage.store(state), store),
         _line("disk", checks_storage.disk(state), store),
         _line("clock", checks_storage.clock(state), postgres),

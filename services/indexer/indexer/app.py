@@ -60,6 +60,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         fetcher = Fetcher(
             settings.max_image_bytes, private_addresses=settings.fetch_private_addresses
         )
+        app.state.broker = broker
         app.state.indexer = State(settings, pool, store, jobs, Searcher(pool, ENGINES["sql"]))
         ingest = IngestJob(pool, store, extractor, fetcher, settings)
         reindex = ReindexJob(pool, store, extractor, ENGINES["sql"])
@@ -98,8 +99,11 @@ def _worker(
     )
 
 
-async def _ready(app: FastAPI) -> None:
+async def _ready(app: FastAPI) -> list[str]:
     try:
         await app.state.indexer.pool.fetchval("SELECT 1", timeout=2)
     except (*CONNECTION_ERRORS, TimeoutError) as error:
         raise Unavailable("Postgres does not answer.") from error
+    # Searches need no broker: whoever balances load must not take this service out for one.
+    obstacle = app.state.broker.obstacle
+    return [obstacle] if obstacle else []

@@ -59,6 +59,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             weights=WeightsStore(store, settings),
         )
         app.state.workshop = workshop
+        app.state.broker = broker
         workers = [_worker(kind, workshop, broker) for kind in JOBS]
         sweeper = Sweeper(pool, store, settings)
         await sweeper.sweep()
@@ -91,3 +92,5 @@ async def _ready(app: FastAPI) -> None:
         await app.state.workshop.pool.fetchval("SELECT 1", timeout=2)
     except (*CONNECTION_ERRORS, TimeoutError) as error:
         raise Unavailable("Postgres does not answer.") from error
+    if obstacle := app.state.broker.obstacle:
+        raise Unavailable(obstacle)

@@ -8,17 +8,34 @@ from urllib.parse import urlsplit
 from kinsight.broker.base import Broker
 from kinsight.broker.postgres import PostgresBroker
 from kinsight.database import Pool
-from kinsight.errors import BadRequest
+from kinsight.errors import BadRequest, StartFailed
 
 __all__ = ["BROKERS", "Broker", "PostgresBroker", "open_broker"]
 
+
+def _rabbitmq(url: str, pool: Pool) -> Broker:
+    try:  # only here: the embedded run does not install it
+        from kinsight.broker.rabbitmq import RabbitBroker
+    except ModuleNotFoundError as error:
+        raise StartFailed(
+            f"KINSIGHT_BROKER_URL names RabbitMQ, but {error.name} is not installed: "
+            "`pip install 'kinsight[rabbitmq]'`."
+        ) from error
+    return RabbitBroker(url, pool)
+
+
 BROKERS: dict[str, Callable[[str, Pool], Broker]] = {
     "postgresql": lambda _url, pool: PostgresBroker(pool),
+    "amqp": _rabbitmq,
+    "amqps": _rabbitmq,
 }
 
 
 def open_broker(url: str | None, pool: Pool) -> Broker:
-    """The broker a URL names; None means the database that `pool` is connected to."""
+    """The broker a URL names; None means the database that `pool` is connected to.
+
+    Raises BadRequest for an unknown scheme, StartFailed when the broker's client is missing.
+    """
     scheme = urlsplit(url).scheme if url else "postgresql"
     if scheme not in BROKERS:
         raise BadRequest(

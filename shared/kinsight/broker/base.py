@@ -22,6 +22,20 @@ class Broker(Protocol):
         """Returns True as soon as work of these kinds is announced, False after `seconds`."""
         ...
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Returns at once, also while the broker is away: it is connected to in the background."""
+        ...
 
     async def close(self) -> None: ...
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why announcements do not get through now, and what to do; None while they do."""
+        ...
+
+    async def check(self) -> str:
+        """Sends a message through the broker and says what was found.
+
+        Raises Unavailable, saying what to do, when it does not come through.
+        """
+        ...

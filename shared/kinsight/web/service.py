@@ -15,7 +15,7 @@ from kinsight.web.metrics import RequestMetrics, metrics_router
 from kinsight.web.settings import Settings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-Readiness = Callable[[FastAPI], Awaitable[None]]
+Readiness = Callable[[FastAPI], Awaitable[list[str] | None]]
 
 
 def create_service(
@@ -29,7 +29,8 @@ def create_service(
 ) -> FastAPI:
     """An application with health, metrics and problem errors around the service's own routes.
 
-    `ready` raises Unavailable, saying what is missing, as long as the service cannot work.
+    `ready` raises Unavailable, saying what is missing, as long as the service cannot work; it may
+    return warnings of what is amiss while the service works all the same.
     """
     app = FastAPI(
         title=f"Kinsight {name}",
@@ -61,9 +62,10 @@ async def livez() -> dict[str, str]:
 
 
 @_health.get("/readyz", summary="Can the service do its work?")
-async def readyz(request: Request) -> dict[str, str]:
-    await request.app.state.ready(request.app)
-    return {"status": "ready"}
+async def readyz(request: Request) -> dict[str, str | list[str]]:
+    """`warnings` says what is amiss, and what to do, while the service works all the same."""
+    warnings = await request.app.state.ready(request.app)
+    return {"status": "ready", **({"warnings": warnings} if warnings else {})}
 
 
 def configure_logging(service: str) -> None:

@@ -1,0 +1,144 @@
+"""A RabbitMQ node of the tests' own, which they may stop and kill: nothing else uses it.
+
+It has its own ports, data, name, cookie and port mapper (epmd), so that neither a RabbitMQ that
+runs here already nor another test run is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import aio_pika
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from kinsight.local.ports import free_ports, is_free
+
+_DEBIAN = "/usr/lib/rabbitmq/bin"  # what Debian has in /usr/sbin switches to user rabbitmq
+_START_SECONDS, _STOP_SECONDS = 90.0, 30.0
+
+
+def program(name: str) -> str | None:
+    """The path of one of RabbitMQ's programs, None where it is not installed."""
+    return shutil.which(name, path=f"{_DEBIAN}{os.pathsep}{os.environ.get('PATH', '')}")
+
+
+class RabbitNode:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port, distribution, self._epmd_port = free_ports(3)
+        home = folder / "home"
+        home.mkdir()
+        cookie = home / ".erlang.cookie"
+        cookie.write_text(uuid.uuid4().hex)
+        cookie.chmod(0o400)
+        configuration = folder / "rabbitmq.conf"
+        configuration.write_text(f"listeners.tcp.1 = 127.0.0.1:{self._port}\nlog.file = false\n")
+        loopback = "{127,0,0,1}"
+        self._environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")},
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"tests-{uuid.uuid4().hex[:8]}@localhost",
+            "RABBITMQ_DIST_PORT": str(distribution),
+            # a port mapper that they start would outlive them
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-start_epmd false"
+            f" -kernel inet_dist_use_interface {loopback}",
+            "RABBITMQ_CTL_ERL_ARGS": "-start_epmd false",
+            "RABBITMQ_CONFIG_FILE": str(configuration),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the server instead of waiting for it
+        }
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def url(self, vhost: str = "%2F", user: str = "guest", password: str = "guest") -> str:
+        return f"amqp://{user}:{password}@127.0.0.1:{self._port}/{vhost}"
+
+    @property
+    def running(self) -> bool:
+        return self._server is not None and self._server.poll() is None
+
+    async def start(self) -> None:
+        """Returns once the node takes connections."""
+        deadline = time.monotonic() + _START_SECONDS
+        if self._epmd is None:
+            self._epmd = self._launch("epmd", "-port", str(self._epmd_port))
+            while is_free(self._epmd_port):
+                assert time.monotonic() < deadline, f"epmd does not start: {self._log()}"
+                await asyncio.sleep(0.02)
+        self._server = self._launch("rabbitmq-server", "-noinput")
+        while not await self._answers():
+            assert self.running, f"RabbitMQ has ended: {self._log()}"
+            assert time.monotonic() < deadline, f"RabbitMQ does not start: {self._log()}"
+            await asyncio.sleep(0.1)
+
+    async def stop(self) -> None:
+        """As an operator stops it."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(self._server.wait, _STOP_SECONDS)
+
+    async def kill(self) -> None:
+        """kill -9 of the server and of what it has started."""
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGKILL)
+        await asyncio.to_thread(self._server.wait)
+
+    async def close(self) -> None:
+        if self.running:
+            await self.kill()
+        if self._epmd:
+            self._epmd.kill()
+            self._epmd.wait()
+
+    async def control(self, *arguments: str) -> str:
+        """Runs rabbitmqctl and returns what it prints."""
+        command = [program("rabbitmqctl"), "--quiet", *arguments]
+        done = await asyncio.to_thread(
+            subprocess.run, command, env=self._environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    async def add_vhost(self) -> str:
+        """A virtual host with no queues in it, for guest."""
+        name = f"v{uuid.uuid4().hex[:8]}"
+        await self.control("add_vhost", name)
+        await self.control("set_permissions", "--vhost", name, "guest", ".*", ".*", ".*")
+        return name
+
+    def _launch(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self._folder / "console.log").open("ab") as console:
+            return subprocess.Popen(
+                [program(name) or name, *arguments],
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+
+    async def _answers(self) -> bool:
+        try:
+            connection = await aio_pika.connect(self.url(), timeout=2)
+        except (*CONNECTION_EXCEPTIONS, TimeoutError):
+            return False
+        await connection.close()
+        return True
+
+    def _log(self) -> str:
+        return (self._folder / "console.log").read_text(errors="replace")[-2000:]
