@@ -70,7 +70,9 @@ class System:
     _running: AsyncExitStack
     services: dict[str, AsyncExitStack] = field(default_factory=dict)
 
-    async def start(self, service: str, make: Callable[[Settings], FastAPI]) -> None:
+    async def start(
+        self, service: str, make: Callable[[Settings], FastAPI], seconds: float = 60
+    ) -> None:
         stack = AsyncExitStack()
         await stack.enter_async_context(serve(make(self.settings), self._ports[service]))
         self.services[service] = stack
@@ -82,7 +84,7 @@ class System:
                 return True
             return False
 
-        await eventually(ready, 60)
+        await eventually(ready, seconds)
 
     async def stop(self, service: str) -> None:
         stack = self.services.pop(service, None)

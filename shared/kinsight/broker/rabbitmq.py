@@ -29,6 +29,7 @@ _POLL_SECONDS = 2.0  # how often the outbox is looked into, should no notificati
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _STEADY_SECONDS = 10.0  # a connection that held so long starts the backoff anew
 _log = logging.getLogger(__name__)
+logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # an error for every attempt
 
 
 class RabbitBroker:

@@ -9,6 +9,7 @@ from aio_pika.exceptions import (
     AuthenticationError,
     ChannelPreconditionFailed,
     DeliveryError,
+    InvalidFrameError,
     ProbableAuthenticationError,
     PublishError,
 )
@@ -27,7 +28,8 @@ def explain(url: str, error: BaseException | None) -> str:
                 f"{server} refuses user {user!r}; correct the user and the password in "
                 "KINSIGHT_BROKER_URL."
             )
-        case ConnectionNotAllowed() | ChannelAccessRefused():
+        # aiormq raises InvalidFrameError where connection.open is answered by connection.close.
+        case ConnectionNotAllowed() | ChannelAccessRefused() | InvalidFrameError():
             return (
                 f"{server} does not let user {user!r} use virtual host {vhost!r}; create it with "
                 "`rabbitmqctl add_vhost` and `rabbitmqctl set_permissions`, or correct "

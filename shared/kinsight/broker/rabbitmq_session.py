@@ -75,9 +75,10 @@ class Session:
 
         Raises what aio-pika raises (aio_pika.exceptions), OSError or TimeoutError.
         """
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            connection = await aio_pika.connect(_address(url))
+        connection = aio_pika.Connection(_address(url))
         try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await connection.connect()
             async with asyncio.timeout(_CONFIRM_SECONDS):
                 publishing = await connection.channel(on_return_raises=True)
                 consuming = await connection.channel()
