@@ -7,6 +7,7 @@ runs here already nor another test run is touched.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -32,14 +33,21 @@ def program(name: str) -> str | None:
 class RabbitNode:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port, distribution, self._epmd_port = free_ports(3)
+        self._port, self._tls_port, distribution, self._epmd_port = free_ports(4)
         home = folder / "home"
         home.mkdir()
         cookie = home / ".erlang.cookie"
         cookie.write_text(uuid.uuid4().hex)
         cookie.chmod(0o400)
         configuration = folder / "rabbitmq.conf"
-        configuration.write_text(f"listeners.tcp.1 = 127.0.0.1:{self._port}\nlog.file = false\n")
+        certificate, key = self._certificate()
+        configuration.write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            f"listeners.ssl.1 = 127.0.0.1:{self._tls_port}\n"
+            f"ssl_options.certfile = {certificate}\n"
+            f"ssl_options.keyfile = {key}\n"
+            "log.file = false\n"
+        )
         loopback = "{127,0,0,1}"
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")},
@@ -61,11 +69,17 @@ class RabbitNode:
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the server instead of waiting for it
         }
+        self._vhosts: list[str] = []
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
     def url(self, vhost: str = "%2F", user: str = "guest", password: str = "guest") -> str:
         return f"amqp://{user}:{password}@127.0.0.1:{self._port}/{vhost}"
+
+    def tls_url(self, vhost: str) -> str:
+        """Trusts the node's certificate."""
+        ca = self._folder / "certificate.pem"
+        return f"amqps://guest:guest@127.0.0.1:{self._tls_port}/{vhost}?cafile={ca}"
 
     @property
     def running(self) -> bool:
@@ -97,6 +111,15 @@ class RabbitNode:
         os.killpg(self._server.pid, signal.SIGKILL)
         await asyncio.to_thread(self._server.wait)
 
+    def freeze(self) -> None:
+        """Connections stay open, and nobody answers."""
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGCONT)
+
     async def close(self) -> None:
         if self.running:
             await self.kill()
@@ -113,12 +136,32 @@ class RabbitNode:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    async def add_vhost(self) -> str:
+    async def vhost(self) -> str:
         """A virtual host with no queues in it, for guest."""
-        name = f"v{uuid.uuid4().hex[:8]}"
-        await self.control("add_vhost", name)
-        await self.control("set_permissions", "--vhost", name, "guest", ".*", ".*", ".*")
-        return name
+        if not self._vhosts:  # a dozen take hardly longer than one
+            self._vhosts = [f"v{uuid.uuid4().hex[:8]}" for _ in range(12)]
+            await self.add_vhosts(*self._vhosts)
+        return self._vhosts.pop()
+
+    async def add_vhosts(self, *names: str) -> None:
+        everything = {"user": "guest", "configure": ".*", "write": ".*", "read": ".*"}
+        definitions = {
+            "vhosts": [{"name": name} for name in names],
+            "permissions": [{"vhost": name, **everything} for name in names],
+        }
+        file = self._folder / "definitions.json"
+        file.write_text(json.dumps(definitions))
+        await self.control("import_definitions", str(file))
+
+    def _certificate(self) -> tuple[Path, Path]:
+        """A certificate of its own for 127.0.0.1, and its key."""
+        certificate, key = self._folder / "certificate.pem", self._folder / "key.pem"
+        kind = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+        names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+        files = ["-out", str(certificate), "-keyout", str(key)]
+        command = ["openssl", *kind.split(), *names, *files]
+        subprocess.run(command, check=True, capture_output=True)
+        return certificate, key
 
     def _launch(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._folder / "console.log").open("ab") as console:

@@ -19,15 +19,23 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
         yield opened
 
 
-# amqps is the same broker as amqp, over TLS.
-@pytest.fixture(params=sorted(BROKERS.keys() - {"amqps"}))
-def node(request: pytest.FixtureRequest) -> RabbitNode | None:
-    return request.getfixturevalue("rabbitmq") if request.param == "amqp" else None
+@pytest.fixture(params=sorted(BROKERS))
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-async def broker(node: RabbitNode | None, pool: Pool) -> AsyncIterator[Broker]:
-    opened = open_broker(node.url(await node.add_vhost()) if node else None, pool)
+def node(request: pytest.FixtureRequest, scheme: str) -> RabbitNode | None:
+    return request.getfixturevalue("rabbitmq") if scheme.startswith("amqp") else None
+
+
+@pytest.fixture
+async def broker(scheme: str, node: RabbitNode | None, pool: Pool) -> AsyncIterator[Broker]:
+    url = None
+    if node:
+        vhost = await node.vhost()
+        url = node.tls_url(vhost) if scheme == "amqps" else node.url(vhost)
+    opened = open_broker(url, pool)
     await opened.start()
     await listening(opened, pool)
     yield opened

@@ -68,7 +68,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 async def test_kills_of_rabbitmq(
     rabbitmq: RabbitNode, database_url: str, pool: Pool, tmp_path: Path
 ) -> None:
-    url = rabbitmq.url(await rabbitmq.add_vhost())
+    url = rabbitmq.url(await rabbitmq.vhost())
     bench = Bench(pool, JobRows(pool, open_broker(url, pool)))
     command = [sys.executable, str(Path(job_worker.__file__)), database_url, url]
     workers = Workers(command, tmp_path / "workers.log")

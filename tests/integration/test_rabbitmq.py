@@ -75,7 +75,7 @@ class _Channel:
 @pytest.fixture
 async def bench(rabbitmq: RabbitNode, database_url: str) -> AsyncIterator[Bench]:
     async with await open_pool(database_url) as pool:
-        yield Bench(rabbitmq, pool, await rabbitmq.add_vhost())
+        yield Bench(rabbitmq, pool, await rabbitmq.vhost())
 
 
 @pytest.fixture
@@ -122,6 +122,26 @@ async def test_nothing_is_lost_or_doubled_while_rabbitmq_is_away(bench: Bench, s
     await eventually(bench.relayed, 30)
     assert await bench.messages("kinsight.jobs.train") == 23  # nobody here waits for them
     assert "no worker listens for" in await broker.check()
+
+
+async def test_server_that_hangs_is_left_and_found_again(bench: Bench, started) -> None:
+    broker = await started(bench.url)
+    await connected(broker)
+    bench.node.freeze()
+    try:
+        await bench.announce(broker, 5)
+
+        async def told() -> bool:
+            return "does not answer in time" in (broker.obstacle or "")
+
+        await eventually(told, 30)
+        assert await bench.waiting() == 5
+    finally:
+        bench.node.thaw()
+    await connected(broker)
+    await eventually(bench.relayed, 30)
+    # What the server had received before it hung was never confirmed, and so comes twice.
+    assert await bench.messages("kinsight.jobs.train") in range(5, 11)
 
 
 async def test_outbox_is_shared_by_several_relays(bench: Bench, started) -> None:
@@ -200,8 +220,7 @@ async def test_refusals_are_told_apart_and_mended(bench: Bench, started) -> None
         await eventually(told)
         assert "secret" not in (broker.obstacle or "")
     await bench.announce(broker, 1)
-    await bench.node.control("add_vhost", vhost)
-    await bench.node.control("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+    await bench.node.add_vhosts(vhost)
     assert await broker.wait([JobKind.TRAIN], 20)
     assert broker.obstacle is None
 

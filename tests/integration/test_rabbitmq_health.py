@@ -53,8 +53,7 @@ async def test_services_tell_of_rabbitmq_and_recover(refused: System, rabbitmq: 
     job = await refused.rows.submit(JobKind.TRAIN, {"library": "shop"}, library="shop")
     assert (await refused.ended(job)).error, "a worker took it, and found no images to train on"
 
-    await rabbitmq.control("add_vhost", VHOST)
-    await rabbitmq.control("set_permissions", "-p", VHOST, "guest", ".*", ".*", ".*")
+    await rabbitmq.add_vhosts(VHOST)
 
     async def recovered() -> bool:
         answer = await refused.client("trainer").json("GET", "/readyz")

@@ -99,6 +99,8 @@ class Session:
             raise
         for closing in (connection, publishing, consuming):
             closing.close_callbacks.add(session._closed)
+        if connection.is_closed:  # before anybody asked to be told
+            session.fail(None)
         return session
 
     async def ended(self) -> BaseException | None:
