@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -17,11 +19,12 @@ from integration.serving import eventually
 from kinsight.broker import Broker, open_broker
 from kinsight.contracts.jobs import JobKind
 from kinsight.database import Pool, open_pool
-from kinsight.errors import Unavailable
+from kinsight.errors import BadRequest, Unavailable
 from kinsight.local.ports import free_ports
 from rabbitmq_node import RabbitNode
 
-POLICIES = Path(__file__).parents[2] / "deploy" / "rabbitmq" / "policies.json"
+DEPLOY = Path(__file__).parents[2] / "deploy" / "rabbitmq"
+POLICIES, README = DEPLOY / "policies.json", DEPLOY / "README.md"
 DEAD = "kinsight.jobs.dead"
 
 
@@ -209,6 +212,7 @@ async def test_refusals_are_told_apart_and_mended(bench: Bench, started) -> None
         f"amqp://guest:guest@127.0.0.1:{port}": "does not answer",
         bench.node.url(bench.vhost, password="secret"): "refuses user 'guest'",
         bench.node.url(vhost): "virtual host 'made-later'",
+        bench.node.tls_url(bench.vhost).partition("?")[0]: "?cafile=",
     }
     brokers = {url: await started(url) for url in cases}
     for url, sentence in cases.items():
@@ -219,10 +223,34 @@ async def test_refusals_are_told_apart_and_mended(bench: Bench, started) -> None
 
         await eventually(told)
         assert "secret" not in (broker.obstacle or "")
+    broker = brokers[bench.node.url(vhost)]
     await bench.announce(broker, 1)
     await bench.node.add_vhosts(vhost)
     assert await broker.wait([JobKind.TRAIN], 20)
     assert broker.obstacle is None
+
+
+async def test_user_needs_the_documented_rights_and_no_more(bench: Bench, started) -> None:
+    await bench.node.control("add_user", "kinsight", "secret")
+    await bench.node.control("set_permissions", "-p", bench.vhost, "kinsight", "", "", "")
+    broker = await started(bench.node.url(bench.vhost, "kinsight", "secret"))
+
+    async def told() -> bool:
+        return "does not give user 'kinsight' the rights" in (broker.obstacle or "")
+
+    await eventually(told)
+    (rights,) = re.findall(r"set_permissions kinsight (.*)", README.read_text())
+    await bench.node.control("set_permissions", "-p", bench.vhost, "kinsight", *shlex.split(rights))
+    await connected(broker)
+    await bench.announce(broker, 1)
+    assert await broker.wait([JobKind.TRAIN], 10)
+    assert "was heard" in await broker.check()
+
+
+@pytest.mark.parametrize("url", ["amqp://", "amqp:host", "amqp://host:port/", "amqp://u:p/w@host/"])
+async def test_url_that_names_no_server_is_refused(bench: Bench, url: str) -> None:
+    with pytest.raises(BadRequest, match="percent-encoded"):
+        open_broker(url, bench.pool)
 
 
 async def test_queue_declared_otherwise_is_named(bench: Bench, started) -> None:

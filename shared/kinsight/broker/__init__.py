@@ -34,7 +34,7 @@ BROKERS: dict[str, Callable[[str, Pool], Broker]] = {
 def open_broker(url: str | None, pool: Pool) -> Broker:
     """The broker a URL names; None means the database that `pool` is connected to.
 
-    Raises BadRequest for an unknown scheme, StartFailed when the broker's client is missing.
+    Raises BadRequest for what is no URL of a broker, StartFailed when its client is missing.
     """
     scheme = urlsplit(url).scheme if url else "postgresql"
     if scheme not in BROKERS:

@@ -17,7 +17,7 @@ import asyncpg
 
 from kinsight.broker.announced import Announced
 from kinsight.broker.outbox import CHANNEL, Outbox
-from kinsight.broker.rabbitmq_obstacles import explain
+from kinsight.broker.rabbitmq_obstacles import explain, require_url
 from kinsight.broker.rabbitmq_session import ERRORS, Session
 from kinsight.contracts.jobs import JobKind
 from kinsight.database import Connection, Pool
@@ -34,6 +34,7 @@ logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # an error fo
 
 class RabbitBroker:
     def __init__(self, url: str, pool: Pool) -> None:
+        require_url(url)
         self._url = url
         self._pool = pool
         self._outbox = Outbox(pool)
