@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from rabbitmq_node import RabbitNode
 DEPLOY = Path(__file__).parents[2] / "deploy" / "rabbitmq"
 POLICIES, README = DEPLOY / "policies.json", DEPLOY / "README.md"
 DEAD = "kinsight.jobs.dead"
+Start = Callable[[str], Awaitable[Broker]]  # opens and starts the broker of a URL
 
 
 @dataclass
@@ -82,7 +83,7 @@ async def bench(rabbitmq: RabbitNode, database_url: str) -> AsyncIterator[Bench]
 
 
 @pytest.fixture
-async def started(bench: Bench) -> AsyncIterator[Callable[[str], Broker]]:
+async def started(bench: Bench) -> AsyncIterator[Start]:
     """Brokers that are closed afterwards."""
     brokers: list[Broker] = []
 
@@ -103,7 +104,9 @@ async def connected(broker: Broker) -> None:
     await eventually(good, 30)
 
 
-async def test_nothing_is_lost_or_doubled_while_rabbitmq_is_away(bench: Bench, started) -> None:
+async def test_nothing_is_lost_or_doubled_while_rabbitmq_is_away(
+    bench: Bench, started: Start
+) -> None:
     broker = await started(bench.url)
     await connected(broker)
     await bench.announce(broker, 3)
@@ -127,7 +130,7 @@ async def test_nothing_is_lost_or_doubled_while_rabbitmq_is_away(bench: Bench, s
     assert "no worker listens for" in await broker.check()
 
 
-async def test_server_that_hangs_is_left_and_found_again(bench: Bench, started) -> None:
+async def test_server_that_hangs_is_left_and_found_again(bench: Bench, started: Start) -> None:
     broker = await started(bench.url)
     await connected(broker)
     bench.node.freeze()
@@ -147,7 +150,7 @@ async def test_server_that_hangs_is_left_and_found_again(bench: Bench, started) 
     assert await bench.messages("kinsight.jobs.train") in range(5, 11)
 
 
-async def test_outbox_is_shared_by_several_relays(bench: Bench, started) -> None:
+async def test_outbox_is_shared_by_several_relays(bench: Bench, started: Start) -> None:
     brokers = [await started(bench.url) for _ in range(3)]
     for broker in brokers:
         await connected(broker)
@@ -156,7 +159,7 @@ async def test_outbox_is_shared_by_several_relays(bench: Bench, started) -> None
     assert await bench.messages("kinsight.jobs.train") == 450
 
 
-async def test_job_is_announced_to_whichever_replica_waits(bench: Bench, started) -> None:
+async def test_job_is_announced_to_whichever_replica_waits(bench: Bench, started: Start) -> None:
     busy, free = await started(bench.url), await started(bench.url)
     await connected(busy)
     await connected(free)
@@ -167,14 +170,14 @@ async def test_job_is_announced_to_whichever_replica_waits(bench: Bench, started
 
 
 async def test_announcement_by_a_service_that_is_not_started_is_relayed(
-    bench: Bench, started
+    bench: Bench, started: Start
 ) -> None:
     worker = await started(bench.url)
     await bench.announce(open_broker(bench.url, bench.pool), 1)
     assert await worker.wait([JobKind.TRAIN], 20)
 
 
-async def test_message_that_is_no_announcement_is_put_aside(bench: Bench, started) -> None:
+async def test_message_that_is_no_announcement_is_put_aside(bench: Bench, started: Start) -> None:
     broker = await started(bench.url)
     await connected(broker)
     async with bench.channel() as channel:
@@ -191,7 +194,7 @@ async def test_message_that_is_no_announcement_is_put_aside(bench: Bench, starte
     assert await broker.wait([JobKind.TRAIN], 10)
 
 
-async def test_deleted_queue_is_declared_again(bench: Bench, started) -> None:
+async def test_deleted_queue_is_declared_again(bench: Bench, started: Start) -> None:
     broker = await started(bench.url)
     await connected(broker)
     await broker.wait([JobKind.TRAIN], 0.5)
@@ -205,7 +208,7 @@ async def test_deleted_queue_is_declared_again(bench: Bench, started) -> None:
     assert await bench.messages("kinsight.jobs.ingest") == 2
 
 
-async def test_refusals_are_told_apart_and_mended(bench: Bench, started) -> None:
+async def test_refusals_are_told_apart_and_mended(bench: Bench, started: Start) -> None:
     (port,) = free_ports(1)
     vhost = "made-later"
     cases = {
@@ -230,7 +233,7 @@ async def test_refusals_are_told_apart_and_mended(bench: Bench, started) -> None
     assert broker.obstacle is None
 
 
-async def test_user_needs_the_documented_rights_and_no_more(bench: Bench, started) -> None:
+async def test_user_needs_the_documented_rights_and_no_more(bench: Bench, started: Start) -> None:
     await bench.node.control("add_user", "kinsight", "secret")
     await bench.node.control("set_permissions", "-p", bench.vhost, "kinsight", "", "", "")
     broker = await started(bench.node.url(bench.vhost, "kinsight", "secret"))
@@ -253,7 +256,7 @@ async def test_url_that_names_no_server_is_refused(bench: Bench, url: str) -> No
         open_broker(url, bench.pool)
 
 
-async def test_queue_declared_otherwise_is_named(bench: Bench, started) -> None:
+async def test_queue_declared_otherwise_is_named(bench: Bench, started: Start) -> None:
     async with bench.channel() as channel:
         await channel.declare_queue("kinsight.jobs.train", durable=True)
     broker = await started(bench.url)
@@ -267,7 +270,7 @@ async def test_queue_declared_otherwise_is_named(bench: Bench, started) -> None:
     await connected(broker)
 
 
-async def test_policies_apply_to_the_queues(bench: Bench, started) -> None:
+async def test_policies_apply_to_the_queues(bench: Bench, started: Start) -> None:
     bench.vhost = "%2F"  # the one the file names
     broker = await started(bench.url)
     await connected(broker)

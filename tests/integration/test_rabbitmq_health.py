@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ import indexer.app
 import trainer.app
 from integration.serving import System, eventually, system
 from kinsight.clients.admin import AdminClient
-from kinsight.contracts.jobs import JobKind
-from kinsight.contracts.libraries import LibraryCreate
+from kinsight.contracts.admin import DoctorCheck
+from kinsight.contracts.jobs import JobKind, JobState
 from kinsight.errors import Unavailable
 from rabbitmq_node import RabbitNode
 
@@ -32,45 +33,40 @@ async def refused(rabbitmq: RabbitNode, database_url: str, tmp_path: Path) -> As
 
 
 async def test_services_tell_of_rabbitmq_and_recover(refused: System, rabbitmq: RabbitNode) -> None:
-    async def told(service: str) -> bool:
-        answer = await refused.client(service).json("GET", "/readyz")
-        return any(f"virtual host '{VHOST}'" in text for text in answer.get("warnings", []))
-
-    for service in ("admin", "indexer"):
-        await eventually(lambda service=service: told(service))
-    with pytest.raises(TimeoutError):  # it serves jobs alone: not ready
+    reason = f"virtual host '{VHOST}'"
+    for service in ("admin", "indexer"):  # which have other things to do: ready
+        await eventually(lambda service=service: warned(refused, service, reason))
+    with pytest.raises(TimeoutError):  # which runs jobs alone: not ready
         await refused.start("trainer", trainer.app.create_app, 3)
-    with pytest.raises(Unavailable, match=f"virtual host '{VHOST}'"):
+    with pytest.raises(Unavailable, match=reason):
         await refused.client("trainer").json("GET", "/readyz")
-
-    doctor = AdminClient(refused.client("admin"))
-    check = {check.check: check for check in (await doctor.doctor()).checks}["broker"]
+    check = await broker_check(refused)
     assert not check.ok
-    assert f"virtual host '{VHOST}'" in check.detail
+    assert reason in check.detail
     assert check.advice is not None and "Searches are not affected" in check.advice
 
-    await refused.indexer.create_library(LibraryCreate(name="shop"))
-    job = await refused.rows.submit(JobKind.TRAIN, {"library": "shop"}, library="shop")
-    assert (await refused.ended(job)).error, "a worker took it, and found no images to train on"
+    job = await refused.rows.submit(JobKind.TRAIN, {}, library="shop")
+    assert (await refused.ended(job)).state is JobState.FAILED, "a worker took this empty request"
 
     await rabbitmq.add_vhosts(VHOST)
+    for service in ("admin", "indexer", "trainer"):
+        await eventually(lambda service=service: content(refused, service))
+    assert (await broker_check(refused)).ok
 
-    async def recovered() -> bool:
-        answer = await refused.client("trainer").json("GET", "/readyz")
-        return "warnings" not in answer
 
-    async def trainer_ready() -> bool:
-        try:
-            return await recovered()
-        except Unavailable:
-            return False
+async def warned(running: System, service: str, reason: str) -> bool:
+    answer = await running.client(service).json("GET", "/readyz")
+    assert answer["status"] == "ready"
+    return any(reason in warning for warning in answer.get("warnings", []))
 
-    await eventually(trainer_ready)
 
-    async def doctor_is_content() -> bool:
-        checks = {check.check: check for check in (await doctor.doctor()).checks}
-        return checks["broker"].ok
+async def content(running: System, service: str) -> bool:
+    with suppress(Unavailable):
+        return await running.client(service).json("GET", "/readyz") == {"status": "ready"}
+    return False
 
-    await eventually(doctor_is_content, 30)
-    for service in ("admin", "indexer"):
-        assert "warnings" not in await refused.client(service).json("GET", "/readyz")
+
+async def broker_check(running: System) -> DoctorCheck:
+    report = await AdminClient(running.client("admin")).doctor()
+    (check,) = [check for check in report.checks if check.check == "broker"]
+    return check

@@ -49,7 +49,10 @@ class RabbitBroker:
         await self._outbox.add(connection, job_id, kind)
 
     async def wait(self, kinds: Collection[JobKind], seconds: float) -> bool:
-        """Messages of a kind go to processes that have waited for it, to one of them each."""
+        """A message goes to one of the processes that have waited for its kind.
+
+        Should that one be busy, the others find the job when they look on their own.
+        """
         self._wanted.update(kinds)
         if self._session:
             self._session.consume(kinds)
