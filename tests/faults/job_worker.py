@@ -17,6 +17,7 @@ from kinsight.jobs import JobContext, JobRows, Worker
 
 BATCHES = 4
 EFFECTS = "CREATE TABLE effects (job_id uuid NOT NULL, batch int NOT NULL)"
+LEASE_SECONDS = 2.0
 _BATCH_SECONDS = 0.1
 _SLOTS = 2
 
@@ -41,7 +42,7 @@ async def main(database_url: str, broker_url: str) -> None:
 
         rows = JobRows(pool, broker)
         kinds = {JobKind.INGEST: handler}
-        worker = Worker(rows, broker, kinds, slots=_SLOTS, lease_seconds=2, attempts=20)
+        worker = Worker(rows, broker, kinds, slots=_SLOTS, lease_seconds=LEASE_SECONDS, attempts=20)
         await broker.start()
         worker.start()
         await asyncio.Event().wait()

@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from kinsight.jobs import JobRows
 from rabbitmq_node import RabbitNode
 
 JOBS = int(os.environ.get("KINSIGHT_FAULTS_JOBS", "60"))
-KILLS = int(os.environ.get("KINSIGHT_FAULTS_KILLS", "3"))  # of the broker, and of workers
+KILLS = int(os.environ.get("KINSIGHT_FAULTS_KILLS", "3"))  # of the broker, and as many of workers
 WORKERS = 2
 _PATIENCE_SECONDS = 120.0
 
@@ -50,6 +52,18 @@ class Workers:
         oldest.wait()
         self.kills += 1
         self.start()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """The oldest stands still, for longer than its lease, and then goes on as if it held it."""
+        oldest = self.processes[0]
+        oldest.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            yield
+            time.sleep(max(0.0, began + 2 * job_worker.LEASE_SECONDS - time.monotonic()))
+        finally:
+            oldest.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         for process in self.processes:
@@ -84,8 +98,9 @@ async def test_kills_of_rabbitmq(
             await rabbitmq.kill()
             kills += 1
             workers.replace()
-            await bench.submit(away, end)
-            await rabbitmq.start()
+            with workers.suspended():
+                await bench.submit(away, end)
+                await rabbitmq.start()
         await bench.until("SELECT NOT EXISTS (SELECT FROM jobs WHERE finished_at IS NULL)")
         await bench.until("SELECT NOT EXISTS (SELECT FROM job_outbox)")
     finally:
