@@ -159,6 +159,20 @@ async def test_outbox_is_shared_by_several_relays(bench: Bench, started: Start) 
     assert await bench.messages("kinsight.jobs.train") == 450
 
 
+async def test_kinds_of_a_newer_version_are_left_to_it(bench: Bench, started: Start) -> None:
+    broker = await started(bench.url)
+    await connected(broker)
+    await bench.pool.execute("INSERT INTO job_outbox (job_id, kind) VALUES ('job', 'newer')")
+    await bench.announce(broker, 1)
+    assert await broker.wait([JobKind.TRAIN], 10)
+
+    async def only_the_newer_is_left() -> bool:
+        kinds = await bench.pool.fetch("SELECT kind FROM job_outbox")
+        return [row["kind"] for row in kinds] == ["newer"]
+
+    await eventually(only_the_newer_is_left)
+
+
 async def test_job_is_announced_to_whichever_replica_waits(bench: Bench, started: Start) -> None:
     busy, free = await started(bench.url), await started(bench.url)
     await connected(busy)
@@ -184,14 +198,16 @@ async def test_message_that_is_no_announcement_is_put_aside(bench: Bench, starte
         exchange = await channel.get_exchange("kinsight.jobs")
         for body in (b"nonsense", b'{"job_id": "x", "kind": "ingest"}'):
             await exchange.publish(aio_pika.Message(body), "train")
-    assert not await broker.wait([JobKind.TRAIN], 1)
+        assert not await broker.wait([JobKind.TRAIN], 1)
+        # A newer version may say more of a job.
+        newer = b'{"job_id": "x", "kind": "train", "priority": 1}'
+        await exchange.publish(aio_pika.Message(newer), "train")
+        assert await broker.wait([JobKind.TRAIN], 10)
 
     async def aside() -> bool:
         return await bench.messages(DEAD) == 2
 
     await eventually(aside)
-    await bench.announce(broker, 1)
-    assert await broker.wait([JobKind.TRAIN], 10)
 
 
 async def test_deleted_queue_is_declared_again(bench: Bench, started: Start) -> None:

@@ -75,8 +75,10 @@ class Outbox:
     async def _locked(self) -> AsyncIterator[tuple[Connection, list[Announcement]]]:
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(
-                "SELECT sequence, job_id, kind FROM job_outbox"
-                " ORDER BY sequence LIMIT $1 FOR UPDATE SKIP LOCKED",
+                # Kinds that only a newer version knows are left to it.
+                "SELECT sequence, job_id, kind FROM job_outbox WHERE kind = ANY($1)"
+                " ORDER BY sequence LIMIT $2 FOR UPDATE SKIP LOCKED",
+                [kind.value for kind in JobKind],
                 _BATCH,
             )
             batch = [

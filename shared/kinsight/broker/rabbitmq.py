@@ -102,6 +102,10 @@ class RabbitBroker:
                 error = await self._connected()
             except ERRORS as raised:
                 error = raised
+            except asyncio.CancelledError as cancelled:
+                if _cancelled_from_outside():
+                    raise
+                error = cancelled  # aiormq's own: the connection broke under a call
             self._report(explain(self._url, error))
             failures = 0 if time.monotonic() - began > _STEADY_SECONDS else failures + 1
             delay = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
@@ -141,3 +145,8 @@ class RabbitBroker:
         elif self._obstacle and not obstacle:
             _log.info("Connected to RabbitMQ")
         self._obstacle = obstacle
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -26,7 +26,7 @@ from aio_pika.abc import (
     AbstractQueue,
 )
 from pamqp.common import FieldTable
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 from yarl import URL
 
 from kinsight.broker.outbox import Announcement
@@ -44,6 +44,8 @@ _log = logging.getLogger(__name__)
 
 class Body(Wire):
     """A message's body. It names the job for whoever reads along; workers ask the job's row."""
+
+    model_config = ConfigDict(extra="ignore")  # a newer version's fields
 
     job_id: str
     kind: JobKind
@@ -126,7 +128,7 @@ class Session:
         for announcement, outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
                 taken.append(announcement)
-            elif isinstance(outcome, ERRORS):
+            elif isinstance(outcome, (*ERRORS, asyncio.CancelledError)):
                 self.fail(outcome)
             else:
                 raise outcome
