@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from faults.killing import TARGETS, Killer
+from faults.small_network import SMALL_ALEXNET
 from kinsight.clients import Kinsight
 from kinsight.contracts.jobs import Job, JobState
 from kinsight.local.instance import Instance
@@ -20,13 +21,6 @@ from kinsight.local.sample import sample_images, sample_zip
 
 KILLS = 5
 FILES = 6_000
-SMALL_ALEXNET = {
-    "input_size": 32,
-    "width": 0.125,
-    "fc_width": 64,
-    "hash_bits": 16,
-    "towers": 1,
-}
 
 
 def variants(path: Path, start: int) -> Path:

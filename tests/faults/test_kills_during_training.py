@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from faults.killing import TARGETS, Killer
+from faults.small_network import SMALL_ALEXNET
 from kinsight.clients import Kinsight
 from kinsight.contracts.jobs import Job, JobState
 from kinsight.local.instance import Instance
@@ -16,13 +17,6 @@ from kinsight.local.sample import sample_zip
 
 KILLS = 5
 EPOCHS = 60
-SMALL_ALEXNET = {
-    "input_size": 32,
-    "width": 0.125,
-    "fc_width": 64,
-    "hash_bits": 16,
-    "towers": 1,
-}
 
 
 def iteration(job: Job) -> float:

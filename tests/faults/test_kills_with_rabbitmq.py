@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from faults.killing import Killer
+from faults.small_network import SMALL_ALEXNET
 from kinsight.clients import Kinsight
 from kinsight.contracts.jobs import Job, JobState
 from kinsight.errors import Unavailable
@@ -29,13 +30,6 @@ from rabbitmq_node import RabbitNode
 
 ROUNDS = int(os.environ.get("KINSIGHT_FAULTS_ROUNDS", "1"))
 INGESTS, FILES = 9, 60  # in a round, and in each of them; the tenth job is a training
-SMALL_ALEXNET = {
-    "input_size": 32,
-    "width": 0.125,
-    "fc_width": 64,
-    "hash_bits": 16,
-    "towers": 1,
-}
 
 
 @pytest.fixture
