@@ -18,6 +18,7 @@ from pathlib import Path
 
 import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from yarl import URL
 
 from kinsight.local.ports import free_ports, is_free
 
@@ -176,11 +177,13 @@ class RabbitNode:
             )
 
     async def _answers(self) -> bool:
+        connection = aio_pika.Connection(URL(self.url()))
         try:
-            connection = await aio_pika.connect(self.url(), timeout=2)
+            await connection.connect(timeout=2)
         except (*CONNECTION_EXCEPTIONS, TimeoutError):
             return False
-        await connection.close()
+        finally:
+            await connection.close()
         return True
 
     def _log(self) -> str:
