@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import aio_pika
@@ -183,7 +184,8 @@ class RabbitNode:
         except (*CONNECTION_EXCEPTIONS, TimeoutError):
             return False
         finally:
-            await connection.close()
+            with suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
+                await connection.close()
         return True
 
     def _log(self) -> str:

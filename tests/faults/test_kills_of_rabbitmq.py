@@ -93,8 +93,7 @@ async def test_kills_of_rabbitmq(
         for round_ in range(KILLS):
             first, end = round_ * JOBS // KILLS, (round_ + 1) * JOBS // KILLS
             away = (first + end) // 2
-            await bench.submit(first, away)
-            await bench.until_at_work()
+            await bench.submit_until_at_work(first, away)
             await rabbitmq.kill()
             kills += 1
             workers.replace()
@@ -120,17 +119,22 @@ class Bench:
         for number in range(first, end):
             await self.rows.submit(JobKind.INGEST, {"number": number})
 
-    async def until_at_work(self) -> None:
-        """Until a job is in the middle of its batches."""
+    async def submit_until_at_work(self, first: int, end: int) -> None:
+        """Until a job is in the middle of its batches, or all are done before that was seen."""
+        await self.submit(first, end)
         await self.until(
             "SELECT EXISTS (SELECT FROM jobs WHERE state = 'running'"
             f" AND (progress->>'done')::int BETWEEN 1 AND {job_worker.BATCHES - 1})"
+            " OR NOT EXISTS (SELECT FROM jobs WHERE finished_at IS NULL)"
         )
 
     async def until(self, query: str) -> None:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            while not await self.pool.fetchval(query):
-                await asyncio.sleep(0.02)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not await self.pool.fetchval(query):
+            if time.monotonic() > deadline:
+                states = await self.pool.fetch("SELECT state, count(*) FROM jobs GROUP BY 1")
+                pytest.fail(f"in vain: {query}; jobs: {[tuple(row) for row in states]}")
+            await asyncio.sleep(0.02)
 
     async def check(self) -> None:
         jobs = await self.pool.fetch("SELECT state, count(*), sum(fencing) FROM jobs GROUP BY 1")
