@@ -87,10 +87,11 @@ def _worker(kind: JobKind, workshop: Workshop, broker: Broker) -> Worker:
     )
 
 
-async def _ready(app: FastAPI) -> None:
+async def _ready(app: FastAPI) -> list[str]:
     try:
         await app.state.workshop.pool.fetchval("SELECT 1", timeout=2)
     except (*CONNECTION_ERRORS, TimeoutError) as error:
         raise Unavailable("Postgres does not answer.") from error
-    if obstacle := app.state.broker.obstacle:
-        raise Unavailable(obstacle)
+    # Requests are taken all the same, and workers look for jobs on their own.
+    obstacle = app.state.broker.obstacle
+    return [obstacle] if obstacle else []
