@@ -65,7 +65,7 @@ def test_each_alert_says_what_to_do(alert: str) -> None:
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["annotations"]["summary"].endswith(".")
     page, _, anchor = rule["annotations"]["runbook"].partition("#")
-    sections = re.split(r"^## ", (ROOT / page).read_text(), flags=re.MULTILINE)[1:]
+    sections = re.split(r"^### ", (ROOT / page).read_text(), flags=re.MULTILINE)[1:]
     (text,) = [body for body in sections if body.partition("\n")[0].lower() == anchor]
     for part in ("**Means**", "**Look at**", "**Do**"):
         assert part in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from panels import Json, Query, Row, check, dashboard, graph, value
+from quality import precision
 
 _SEARCHES = 'service="gateway", route=~"/search|/v1/search"'
 _REQUESTS = f"kinsight_http_requests_total{{{_SEARCHES}}}"
@@ -184,17 +185,7 @@ def _scanning() -> Row:
                 Query("kinsight:routing_loss:ratio", "{{library}}"),
                 steps=(("green", None), ("red", 0.20)),
             ),
-            graph(
-                "Precision",
-                "P@10 and mAP of each library's live model, by its last evaluation.",
-                "none",
-                Query("max by (library) (kinsight_evaluation_precision_at_10)", "P@10 {{library}}"),
-                Query(
-                    "max by (library) (kinsight_evaluation_mean_average_precision)",
-                    "mAP {{library}}",
-                ),
-                steps=(("red", None), ("green", 0.80)),
-            ),
+            precision(),
         ],
     )
 

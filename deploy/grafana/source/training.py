@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from panels import Json, Query, Row, dashboard, graph, value
+from quality import precision
 
 
 def training() -> Json:
@@ -112,17 +113,7 @@ def _models() -> Row:
     return Row(
         "Models",
         [
-            graph(
-                "Precision of live models",
-                "P@10 and mAP by the last evaluation.",
-                "none",
-                Query("max by (library) (kinsight_evaluation_precision_at_10)", "P@10 {{library}}"),
-                Query(
-                    "max by (library) (kinsight_evaluation_mean_average_precision)",
-                    "mAP {{library}}",
-                ),
-                steps=(("red", None), ("green", 0.80)),
-            ),
+            precision(),
             graph(
                 "Models trained and gone live",
                 "Since the services were started; of models that were to go live, by outcome.",

@@ -25,6 +25,6 @@ async def watch(
         try:
             metrics.show_rooms(await rooms(store, settings.data_dir), settings.free_bytes_wanted)
             metrics.show_evaluations(await live_evaluations(indexer, trainer))
-        except (KinsightError, OSError) as error:
+        except (KinsightError, OSError, ValueError) as error:
             _log.info("Looking again later: %s", error)
         await asyncio.sleep(settings.watch_seconds)
