@@ -92,12 +92,54 @@ class Panel(Strict):
     options: dict[str, Any]
 
 
-class Dashboard(BaseModel):
-    uid: str = Field(pattern=r"^[a-z-]{1,40}$")
+class Link(Strict):
+    type: str = Field(pattern="^dashboards$")
     title: str
     tags: list[str]
+    icon: str
+    tooltip: str
+    url: str
+    targetBlank: bool  # noqa: N815
+    asDropdown: bool  # noqa: N815
+    includeVars: bool  # noqa: N815
+    keepTime: bool  # noqa: N815
+
+
+class Annotation(Strict):
+    name: str
+    datasource: Datasource
+    enable: bool
+    hide: bool
+    iconColor: str  # noqa: N815
+    expr: str
+    step: str
+    titleFormat: str  # noqa: N815
+
+
+class Annotations(Strict):
+    list: list[Annotation]
+
+
+class Templating(Strict):
+    list: list[Any]
+
+
+class Dashboard(Strict):
+    uid: str = Field(pattern=r"^[a-z-]{8,40}$")
+    title: str = Field(min_length=1)
+    description: str
+    tags: list[str]
     schemaVersion: int = Field(ge=36)  # noqa: N815  since then a datasource is named by its uid
+    version: int = Field(ge=0)
+    editable: bool
+    graphTooltip: int = Field(ge=0, le=2)  # noqa: N815
+    timezone: str
+    refresh: str = Field(pattern=r"^\d+[smh]$")
     time: dict[str, str]
+    timepicker: dict[str, Any]
+    templating: Templating
+    annotations: Annotations
+    links: list[Link]
     panels: list[Row | Panel]
 
 
