@@ -123,7 +123,7 @@ def test_every_panel_and_rule_has_data(
             for row in evaluated.document()["results"]
             if (row["space"], row["routing"]) == ("auto", "adaptive")
         )
-        precision = 'kinsight_evaluation_precision_at_10{library="digits"}'
+        precision = 'kinsight_evaluation_precision_at_10{library="digits", routing="adaptive"}'
         until(
             lambda: float(watcher.query(precision)[0]["value"][1]) == pytest.approx(found),
             20,

@@ -35,22 +35,28 @@ def shown(name: str, library: str) -> float | None:
     return REGISTRY.get_sample_value(f"kinsight_evaluation_{name}", {"library": library})
 
 
+def p_at_10(library: str, routing: str = "adaptive") -> float | None:
+    labels = {"library": library, "routing": routing}
+    return REGISTRY.get_sample_value("kinsight_evaluation_precision_at_10", labels)
+
+
 def test_each_library_shows_its_live_models_figures_under_default_routing() -> None:
     metrics.show_evaluations([live("shop", 0.9, 0.97), live("art", 0.7, None)])
-    assert shown("precision_at_10", "shop") == 0.9
+    assert p_at_10("shop") == 0.9
+    assert p_at_10("shop", "all") == 0.1
     assert shown("mean_average_precision", "shop") == 0.5
     assert shown("routing_recall", "shop") == 0.97
     assert shown("timestamp_seconds", "shop") == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
-    assert shown("precision_at_10", "art") == 0.7
+    assert p_at_10("art") == 0.7
     assert shown("routing_recall", "art") is None
 
 
 def test_what_is_gone_or_not_measured_is_shown_no_more() -> None:
     metrics.show_evaluations([live("shop", 0.9, 0.97), live("art", 0.7, 0.9)])
     metrics.show_evaluations([LiveEvaluation("shop", "newer", None)])
-    assert shown("precision_at_10", "shop") is None
+    assert p_at_10("shop") is None
     assert shown("routing_recall", "shop") is None
-    assert shown("precision_at_10", "art") is None
+    assert p_at_10("art") is None
 
 
 def test_room_is_shown_by_place() -> None:

@@ -1,6 +1,6 @@
 """What only the admin service knows: how good each library is, who is ready, how much room is left.
 
-Labels: one value per library that is searched with a model, and two places on disk.
+Labels: libraries that are searched with a model, three routings, two places on disk.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ SERVICE_READY = Gauge(
 )
 PRECISION = Gauge(
     "kinsight_evaluation_precision_at_10",
-    "P@10 of the library's live model, by its last evaluation (space auto, routing adaptive).",
-    ["library"],
+    "P@10 of the library's live model in space auto, by its last evaluation.",
+    ["library", "routing"],
 )
 MEAN_AVERAGE_PRECISION = Gauge(
     "kinsight_evaluation_mean_average_precision",
-    "mAP over the first 100 hits of the library's live model, by its last evaluation.",
+    "mAP over the first 100 hits of the same, under adaptive routing.",
     ["library"],
 )
 ROUTING_RECALL = Gauge(
     "kinsight_evaluation_routing_recall",
-    "Share of the ten nearest of all class tables that are in those that routing has scanned.",
+    "Share of the ten nearest of all class tables that lie in those that adaptive routing scans.",
     ["library"],
 )
 EVALUATED = Gauge(
@@ -50,7 +50,9 @@ def show_evaluations(live: Sequence[LiveEvaluation]) -> None:
         row = evaluated_row(one.evaluation)
         if row is None or one.evaluation is None:
             continue
-        PRECISION.labels(one.library).set(row.p_at_10)
+        for under in one.evaluation.results:
+            if under.space == row.space:
+                PRECISION.labels(one.library, under.routing).set(under.p_at_10)
         MEAN_AVERAGE_PRECISION.labels(one.library).set(row.map)
         if row.routing_recall is not None:
             ROUTING_RECALL.labels(one.library).set(row.routing_recall)
