@@ -20,7 +20,9 @@ RECIPE = ("epochs=8", "batch_size=16", "mirror=false")
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with up(tmp_path_factory.mktemp("e2e") / "data", "--no-sample") as running:
+    data_dir = tmp_path_factory.mktemp("e2e") / "data"
+    # The metrics of quality are looked at so often that no test waits for them.
+    with up(data_dir, "--no-sample", environment={"KINSIGHT_WATCH_SECONDS": "2"}) as running:
         yield running
 
 

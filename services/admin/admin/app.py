@@ -12,6 +12,7 @@ from admin import routes
 from admin.sampler import Sampler
 from admin.settings import AdminSettings
 from admin.state import State
+from admin.watching import watch
 from kinsight.broker import open_broker
 from kinsight.clients.extractor import ExtractorClient
 from kinsight.clients.http import ServiceClient, open_session
@@ -61,12 +62,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             trainer=TrainerClient(services["trainer"]),
         )
         await broker.start()
-        sampling = asyncio.create_task(Sampler(pool, services, settings).run())
+        state: State = app.state.admin
+        background = [
+            asyncio.create_task(Sampler(pool, services, settings).run()),
+            asyncio.create_task(watch(settings, state.store, state.indexer, state.trainer)),
+        ]
         try:
             yield
         finally:
-            sampling.cancel()
-            await asyncio.gather(sampling, return_exceptions=True)
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
             await broker.close()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import uuid
 from datetime import UTC, datetime
 
+from admin.rooms import rooms
 from admin.state import State
 from kinsight.contracts.admin import DoctorCheck
 from kinsight.database.migrate import migrations
@@ -86,11 +86,7 @@ async def store(state: State) -> DoctorCheck:
 
 async def disk(state: State) -> DoctorCheck:
     wanted = state.settings.free_bytes_wanted
-    rooms = {"store": await state.store.free_bytes()}
-    folder = state.settings.data_dir
-    if folder is not None and folder.is_dir():
-        rooms["data folder"] = shutil.disk_usage(folder).free
-    known = {place: free for place, free in rooms.items() if free is not None}
+    known = await rooms(state.store, state.settings.data_dir)
     short = [place for place, free in known.items() if free < wanted]
     return DoctorCheck(
         check="disk",

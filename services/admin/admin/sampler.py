@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from admin import samples
+from admin import metrics, samples
 from admin.exposition import Reading, increase, read_gateway, read_indexer
 from admin.settings import AdminSettings
 from kinsight.clients.http import ServiceClient
@@ -53,7 +53,9 @@ class Sampler:
 
     async def sample(self) -> None:
         """Takes and stores one sample."""
-        ready = all(await asyncio.gather(*map(is_ready, self._services.values())))
+        answers = await asyncio.gather(*map(is_ready, self._services.values()))
+        for service, answer in zip(self._services, answers, strict=True):
+            metrics.SERVICE_READY.labels(service).set(answer)
         gateway = await self._read("gateway", read_gateway)
         indexer = await self._read("indexer", read_indexer)
         counted: dict[str, float] = {}
@@ -61,7 +63,7 @@ class Sampler:
             counted |= increase(self._gateway, gateway)
         if indexer:
             counted |= increase(self._indexer, indexer)
-        await samples.keep(self._pool, ready, counted)
+        await samples.keep(self._pool, all(answers), counted)
         # Only now: what could not be stored is counted with the next sample.
         self._gateway = gateway or self._gateway
         self._indexer = indexer or self._indexer

@@ -9,7 +9,7 @@ from datetime import datetime
 from admin import histogram
 from admin.samples import Measured
 from kinsight.contracts.admin import SlaReport, SlaRequirement
-from kinsight.contracts.evaluation import Evaluation
+from kinsight.contracts.evaluation import Evaluation, EvaluationRow
 
 RESPONSE_SECONDS = 1.0
 MATCHED_PER_SECOND = 10_000.0
@@ -84,14 +84,7 @@ def precision(
     library: str, model: str, evaluation: Evaluation | None, since: datetime | None
 ) -> SlaRequirement:
     """P@10 of a library's live model by its last evaluation (paper, table 2: 0.80)."""
-    row = next(
-        (
-            row
-            for row in (evaluation.results if evaluation else [])
-            if (row.space, row.routing) == ("auto", "adaptive")
-        ),
-        None,
-    )
+    row = evaluated_row(evaluation)
     value = row.p_at_10 if row else None
     kept = value is not None and value >= PRECISION
     return SlaRequirement(
@@ -109,6 +102,18 @@ def precision(
             "stronger network.",
             f"Measure it with `kinsight evaluate {library}` or `POST /models/{model}/evaluate`.",
         ),
+    )
+
+
+def evaluated_row(evaluation: Evaluation | None) -> EvaluationRow | None:
+    """The figures of a search that says nothing of space and routing."""
+    return next(
+        (
+            row
+            for row in (evaluation.results if evaluation else [])
+            if (row.space, row.routing) == ("auto", "adaptive")
+        ),
+        None,
     )
 
 

@@ -40,6 +40,7 @@ class Engine:
             capacity=options.loaded_models,
             batch_seconds=options.batch_seconds,
         )
+        metrics.INFERENCE_THREADS.set(self.batcher.threads)
         metrics.DEVICE_INFO.labels(self.device.name, self.device.hardware).set(1)
 
     def close(self) -> None:

@@ -27,6 +27,9 @@ EMBED_SECONDS = Histogram(
 WORKERS_LOST = Counter(
     "kinsight_decode_workers_lost_total", "Decode workers that a picture took down."
 )
+INFERENCE_THREADS = Gauge(
+    "kinsight_inference_threads", "Batches that can go through a network at once."
+)
 DEVICE_INFO = Gauge(
     "kinsight_device_info", "1 for the device the networks run on.", ["device", "name"]
 )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 
+from gateway import metrics
 from gateway.bodies import read_image
 from gateway.state import GatewayState, State
 from kinsight.clients.http import Query as Parameters
@@ -140,6 +141,7 @@ async def search(
     inside = sum(meta["timings_ms"].values()) + answer.search_ms
     parts["transfer"] = max(found.calls_ms - inside, 0.0)
     parts["total"] = (time.perf_counter() - began) * 1e3
+    metrics.observe_search(parts)
     return SearchAnswer(
         library=library,
         model=answer.model,

@@ -131,6 +131,27 @@ class JobRows:
         rows = await self._pool.fetch("SELECT kind, state, count(*) FROM jobs GROUP BY 1, 2")
         return {(row["kind"], row["state"]): row["count"] for row in rows}
 
+    async def waiting(self) -> dict[str, float]:
+        """By kind, the seconds for which the longest-waiting job could have been claimed.
+
+        Waiting is also who was left by a worker that renews its lease no more.
+        """
+        rows = await self._pool.fetch(
+            "SELECT kind, greatest(0, max(extract(epoch FROM now() - CASE state"
+            "   WHEN 'queued' THEN greatest(created_at, not_before) ELSE lease_until END)))::float8"
+            "   AS seconds FROM jobs WHERE state IN ('queued', 'running')"
+            " AND (state = 'queued' OR lease_until < now()) GROUP BY kind"
+        )
+        return {row["kind"]: row["seconds"] for row in rows}
+
+    async def positions(self) -> dict[str, tuple[str, str]]:
+        """Of every running job its kind, and how far it has come; equal where it stands still."""
+        rows = await self._pool.fetch(
+            "SELECT id, kind, jsonb_build_array(attempts, progress->'phase', progress->'done',"
+            " progress->'iteration')::text AS position FROM jobs WHERE state = 'running'"
+        )
+        return {str(row["id"]): (row["kind"], row["position"]) for row in rows}
+
     async def cancel(self, job_id: str) -> Job:
         """Ends a queued job at once; asks the worker of a running one to stop.
 

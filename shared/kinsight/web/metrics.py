@@ -5,8 +5,17 @@ from __future__ import annotations
 import time
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kinsight.web.memory import MemoryCollector
 
 REQUESTS = Counter(
     "kinsight_http_requests_total", "Requests answered.", ["service", "method", "route", "status"]
@@ -18,6 +27,7 @@ LATENCY = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 STARTED = Gauge("kinsight_started_timestamp_seconds", "When this process started.", ["service"])
+REGISTRY.register(MemoryCollector())
 
 
 class RequestMetrics:

@@ -36,7 +36,7 @@ class Hearing:
         if event["event"] != "progress":
             return None
         progress = Progress(**event["progress"])
-        self.iteration = metrics.observe(progress, self.iteration)
+        self.iteration = metrics.observe(progress, self._model, self.iteration)
         extra = progress.model_extra or {}
         self._device = extra.get("device") or self._device
         self._machine = extra.get("machine") or self._machine

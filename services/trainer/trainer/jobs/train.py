@@ -109,6 +109,7 @@ class _Run:
     async def _train(self) -> ModelCard:
         specification = await self._prepare()
         processes = await self._processes()
+        metrics.run_begins()
         deaths, furthest = 0, -1
         try:
             while True:
