@@ -19,7 +19,7 @@ class Hearing:
         self._request, self._model, self._job = request, model, job_id
         self._points: list[CurvePoint] = []
         self._writing = 0
-        self._begun = False
+        self._beginning = self._begun = False
         self._rewind = True
         self._device: str | None = None
         self._machine: str | None = None
@@ -43,20 +43,25 @@ class Hearing:
         return progress
 
     async def write(self, connection: Connection) -> None:
-        """The run and its new points, in the transaction that writes the progress."""
-        self._writing = len(self._points)
-        if self._device is None and not self._points:
+        """The run and its new points, in the transaction that writes the progress.
+
+        Events go on coming until it is committed: what is not in it is left to the next.
+        """
+        points = self._points[:]
+        self._writing, self._beginning = len(points), False
+        if self._device is None and not points:
             return
         if not self._begun:
+            self._beginning = self._device is not None
             await curves.begin(connection, self._run())
-        if self._points:
+        if points:
             if self._rewind:
-                await curves.rewind(connection, self._job, self._points[0].iteration)
-            await curves.add(connection, self._job, self._points)
+                await curves.rewind(connection, self._job, points[0].iteration)
+            await curves.add(connection, self._job, points)
 
     def written(self) -> None:
         """That transaction is committed."""
-        self._begun = self._begun or self._device is not None
+        self._begun = self._begun or self._beginning
         self._rewind = self._rewind and self._writing == 0
         del self._points[: self._writing]
 

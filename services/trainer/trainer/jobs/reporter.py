@@ -9,6 +9,8 @@ import time
 from types import TracebackType
 from typing import Protocol, Self
 
+import asyncpg
+
 from kinsight.contracts.jobs import Progress
 from kinsight.database import Connection, Pool
 from kinsight.database.pool import CONNECTION_ERRORS
@@ -94,4 +96,8 @@ class Reporter:
                 return  # the worker that keeps the lease ends the job
             except (*CONNECTION_ERRORS, TimeoutError) as lost:
                 _log.warning("Progress waits for Postgres: %s", lost)
+            except asyncpg.PostgresError:
+                # The work goes on, and is watched again as soon as it can be; what is wrong still
+                # at the end, the last flush raises.
+                _log.exception("The progress could not be written")
             await asyncio.sleep(_AT_MOST_EVERY)
