@@ -67,16 +67,23 @@ class Browser:
     def press(self, words: str, inside: str = "body") -> None:
         """The visible button or link with these words."""
 
-        def found() -> WebElement | None:
+        def pressed() -> bool:
             for element in self.all(f"{inside} button, {inside} a"):
                 if element.text == words and element.is_enabled():
-                    return element
-            return None
+                    self._click(element)
+                    return True
+            return False
 
-        element = self.until(found)
-        assert element is not None
+        self.until(pressed)
+
+    def click(self, selector: str) -> None:
+        """The element, as soon as there is one; another in its place, should it be redrawn."""
+        self.until(lambda: self._click(self.driver.find_element(By.CSS_SELECTOR, selector)))
+
+    def _click(self, element: WebElement) -> bool:
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
+        return True
 
     def write(self, name: str, text: str, inside: str = "body") -> None:
         element = self.one(f"{inside} [name='{name}']")
@@ -87,9 +94,7 @@ class Browser:
         Select(self.one(f"[name='{name}']")).select_by_value(value)
 
     def choose(self, name: str, value: str) -> None:
-        box = self.one(f"input[name='{name}'][value='{value}']")
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", box)
-        box.click()
+        self.click(f"input[name='{name}'][value='{value}']")
 
     def unfold(self) -> None:
         self.driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = 1)")

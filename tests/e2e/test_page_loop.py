@@ -54,7 +54,8 @@ def _train(browser: Browser, seed: int, then: str) -> None:
     browser.press("Start training")
     browser.wait_text("Write a JSON object")
     browser.write("network_options", _json(NETWORK))
-    browser.write("recipe_options", _json(("epochs=4", *RECIPE[1:])))
+    # Long enough to be seen at work on a machine that has nothing else to do.
+    browser.write("recipe_options", _json(("epochs=20", *RECIPE[1:])))
     browser.write("seed", str(seed))
     browser.write("trained_by", "<i>a curator</i>")
     browser.press("Start training")
@@ -122,16 +123,16 @@ def test_from_an_empty_library_to_a_rollback(
 
     browser.open(f"models?library={LIBRARY}")
     for model in (first, second):
-        browser.one(f"tr[data-model='{model}'] input").click()
+        browser.click(f"tr[data-model='{model}'] input")
     browser.wait_text("Side by side")
     assert grave_issues(browser) == []
     browser.press("Promote", f"tr[data-model='{second}']")
-    browser.one("dialog input[name='override']").click()
+    browser.click("dialog input[name='override']")
     browser.write("reason", "to see it", "dialog")
     browser.press("Promote", "dialog")
     browser.until(lambda: client.library(LIBRARY).model == second, 60)
     browser.until(lambda: "live" in browser.one(f"tr[data-model='{second}']").text)
-    browser.one("dialog .close").click()
+    browser.click("dialog .close")
     browser.press("Roll back", f"tr[data-model='{second}']")
     browser.write("reason", "it was better <u>before</u>", "dialog")
     browser.press("Roll back", "dialog")
