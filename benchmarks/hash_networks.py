@@ -50,8 +50,16 @@ from trainer.training.store_access import StoreAccess
 
 _FINAL = {"activation": "maxout", "pooling": "max-average", "hash_bits": 48, "input_size": 32}
 _CONFIGURATIONS: list[dict[str, Any]] = [
-    {"name": "final network", "network_options": {**_FINAL, "norm": "none"}},
-    {"name": "final network, batch norm", "network_options": {**_FINAL, "norm": "batch"}},
+    {
+        "name": "final network",
+        "network_options": {**_FINAL, "norm": "none"},
+        "recipe_options": {"learning_rate": 0.02},
+    },
+    {
+        "name": "final network, batch norm",
+        "network_options": {**_FINAL, "norm": "batch", "dropout": 0.0},
+        "recipe_options": {"cutout": 0.25},
+    },
 ]
 _FEATURE_QUERIES = 1_000
 

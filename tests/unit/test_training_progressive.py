@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from kinsight import networks
-from trainer.training.progressive import growing_sizes, takes
+from kinsight.networks.input_sizes import takes
+from trainer.training.progressive import growing_sizes
 
 
 class _Convolutional(nn.Module):

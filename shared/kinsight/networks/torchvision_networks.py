@@ -10,13 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from kinsight.contracts.models import Preprocessing
 from kinsight.errors import BadOption
 from kinsight.networks.headed import HeadedNetwork, RetrievalHead
+from kinsight.networks.input_sizes import takes
 from kinsight.networks.options import NetworkOptions, Options
 from kinsight.networks.torchvision_operators import mend
 
@@ -109,8 +109,8 @@ class TorchvisionFamily:
                 raise _unfit(variant, side, f"it is no multiple of its patches of {patch} pixels")
             extra["image_size"] = side
         network = TorchvisionNetwork(models.get_model(variant, **extra), options, classes)
-        if options.input_size is not None:
-            _check_takes(network, variant, side)
+        if options.input_size is not None and not takes(network, side):
+            raise _unfit(variant, side, "its layers leave nothing of such a picture")
         return network
 
     def preprocessing(self, variant: str, options: Options) -> Preprocessing:
@@ -136,20 +136,6 @@ class TorchvisionFamily:
         weights = models.get_model_weights(variant).DEFAULT
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
         return state
-
-
-def _check_takes(network: TorchvisionNetwork, variant: str, side: int) -> None:
-    """Raises BadOption where pictures of this side leave nothing of a map."""
-    weight = next(network.parameters())
-    network.eval()
-    try:
-        with torch.inference_mode():
-            network(torch.zeros(1, 3, side, side, device=weight.device))
-    # What a network says to a size it cannot take differs: shapes, assertions, its own checks.
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise _unfit(variant, side, "its layers leave nothing of such a picture") from error
-    finally:
-        network.train()
 
 
 def _unfit(variant: str, side: int, reason: str) -> BadOption:

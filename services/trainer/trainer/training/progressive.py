@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import nn
+
+from kinsight.networks.input_sizes import takes
 
 # Sides are multiples of this: most networks halve five times.
 _MULTIPLE = 32
@@ -34,20 +35,3 @@ def growing_sizes(network: nn.Module, side: int, smallest: float) -> Callable[[f
         return min(side, round(grown / _MULTIPLE) * _MULTIPLE)
 
     return size
-
-
-def takes(network: nn.Module, side: int) -> bool:
-    """Whether the network gives an output for pictures of another side."""
-    parameter = next(network.parameters())
-    picture = torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype)
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            network(picture)
-    # What a network says to a size it cannot take differs: shapes, assertions, its own checks.
-    except (RuntimeError, AssertionError, ValueError):
-        return False
-    finally:
-        network.train(training)
-    return True
